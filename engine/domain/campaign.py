@@ -1,0 +1,230 @@
+"""A campaign: its rules, offers, stores and waves, as a file states them and as the ledger numbers them.
+
+`Campaign` is what a campaign file says, with repeats expanded and every time made exact.
+`Catalogue` is the same campaign after it was applied: offers and waves carry the small numbers
+that the ledger gave them for good, offers carry every version of their terms. It is what the
+steward puts into the hot store and what gateways show; a claim names its offer, wave and terms by
+these numbers.
+
+Money is in minor units (fen), instants are Unix milliseconds (`*_ms`) or aware datetimes.
+"""
+
+import hashlib
+from datetime import date, datetime
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+Scope = Literal["campaign", "round", "wave", "day"]
+ClaimantKind = Literal["account", "person"]
+OfferKind = Literal["threshold", "instant", "percent", "gift"]
+
+CLAIMS_PER_CLAIMANT_MAX = 32
+"""Claims of one claimant in one campaign: bounds the holder record that the script reads (DESIGN 3)."""
+
+
+class Limit(Struct, frozen=True):
+    """At most `max` claims of one claimant within one campaign, round, wave or day.
+
+    Round and day are labels of the wave; day is the date of its opening in the campaign's zone.
+    """
+
+    max: int
+    per: Scope
+
+
+class TagRule(Struct, frozen=True):
+    """Tags a token must carry: one of `any` (where it is not empty), each of `all`, none of `none`."""
+
+    any: tuple[str, ...] = ()
+    all: tuple[str, ...] = ()
+    none: tuple[str, ...] = ()
+
+
+class Eligibility(Struct, frozen=True):
+    """Who may claim. Empty `cities` means any city; `allow` of None means no list, not an empty one."""
+
+    cities: tuple[str, ...] = ()
+    tags: TagRule = TagRule()
+    allow: frozenset[str] | None = None
+    deny: frozenset[str] = frozenset()
+
+
+class Use(Struct, frozen=True):
+    """Where and how a voucher may be used. Empty `cities` means anywhere."""
+
+    cities: tuple[str, ...] = ()
+    per_payment: int = 1
+
+
+class Validity(Struct, frozen=True):
+    """How long a voucher is good. Exactly one field is set.
+
+    natural_days: days counted in the campaign's zone, the drop day being day 1; ends at 24:00 of the last.
+    days_after_claim: that many times 24 hours, counted from the claim.
+    until_ms: an instant, exclusive, the same for every claim.
+    """
+
+    natural_days: int | None = None
+    days_after_claim: int | None = None
+    until_ms: int | None = None
+
+
+class Cap(Struct, frozen=True):
+    """A stop for the whole campaign: number of claims, and the sum of what they are worth (minor units)."""
+
+    claims: int | None = None
+    value: int | None = None
+
+
+class Store(Struct, frozen=True):
+    """A shop that takes vouchers."""
+
+    title: str
+    merchant: str
+    city: str
+
+
+class Offer(Struct, frozen=True):
+    """What can be claimed. Which of the amounts are set depends on `kind`; `stores` are ids, never "all"."""
+
+    id: str
+    title: str
+    kind: OfferKind
+    stores: tuple[str, ...]
+    category: str = ""
+    face: int | None = None
+    min_spend: int | None = None
+    price: int | None = None
+    percent_off: int | None = None
+    max_discount: int | None = None
+
+    @property
+    def value(self) -> int:
+        """What one claim can cost its funder at most, in minor units; counts against the campaign's cap."""
+        return (self.max_discount if self.kind == "percent" else self.face) or 0
+
+
+class Wave(Struct, frozen=True):
+    """One timed drop. `day` is the date of its opening in the campaign's zone; `closes_at` is exclusive."""
+
+    id: str
+    opens_at: datetime
+    closes_at: datetime
+    day: date
+    stock: dict[str, int]
+    round: str = ""
+    eligibility: Eligibility | None = None
+    rollover: str | None = None
+    """Id of the wave that gets what is unsold here; None where unsold stock lapses."""
+
+
+class Campaign(Struct, frozen=True):
+    """A whole campaign file, checked, repeats expanded."""
+
+    id: str
+    title: str
+    timezone: str
+    currency: str
+    validity: Validity
+    offers: tuple[Offer, ...]
+    waves: tuple[Wave, ...]
+    stores: dict[str, Store]
+    limits: tuple[Limit, ...] = (Limit(1, "campaign"),)
+    by: ClaimantKind = "account"
+    eligibility: Eligibility = Eligibility()
+    use: Use = Use()
+    cap: Cap = Cap()
+
+    def terms_of(self, offer: Offer) -> "Promise":
+        """What a claim of this offer promises, as the file stands now."""
+        return Promise(
+            offer=offer,
+            use=self.use,
+            validity=self.validity,
+            timezone=self.timezone,
+            currency=self.currency,
+            stores={store: self.stores[store] for store in offer.stores},
+        )
+
+
+class Promise(Struct, frozen=True):
+    """The content of one version of an offer's terms: all that redemption will ever look at (P8)."""
+
+    offer: Offer
+    use: Use
+    validity: Validity
+    timezone: str
+    currency: str
+    stores: dict[str, Store]
+
+    def hash(self) -> str:
+        """Hex digest (64 characters) of the content; equal for equal content, whatever the order of keys."""
+        return hashlib.sha256(msgspec.json.encode(self, order="sorted")).hexdigest()
+
+
+class Terms(Struct, frozen=True):
+    """One version of an offer's terms. Versions count from 1 and are never changed or removed."""
+
+    version: int
+    hash: str
+    promise: Promise
+
+
+class CatalogueOffer(Struct, frozen=True):
+    """An offer as applied: its number, and every version of its terms, oldest first."""
+
+    no: int
+    id: str
+    terms: tuple[Terms, ...]
+
+    @property
+    def current(self) -> Terms:
+        """The terms that a claim made now is given."""
+        return self.terms[-1]
+
+    def version(self, version: int) -> Terms:
+        """The terms of that version; LookupError where there is none."""
+        for terms in reversed(self.terms):
+            if terms.version == version:
+                return terms
+        raise LookupError(f"offer {self.id} has no terms version {version}")
+
+
+class CatalogueWave(Struct, frozen=True):
+    """A wave as applied. `stock` maps offer numbers to totals; `day` is an ISO date."""
+
+    no: int
+    id: str
+    round: str
+    day: str
+    opens_at_ms: int
+    closes_at_ms: int
+    stock: dict[int, int]
+    eligibility: Eligibility | None = None
+    rollover: str | None = None
+
+
+class Catalogue(Struct, frozen=True):
+    """An applied campaign. `revision` counts the applies that changed something, from 1."""
+
+    campaign_no: int
+    id: str
+    revision: int
+    code_prefix: str
+    """Three characters that begin every voucher code of this campaign."""
+    title: str
+    timezone: str
+    currency: str
+    by: ClaimantKind
+    limits: tuple[Limit, ...]
+    cap: Cap
+    eligibility: Eligibility
+    offers: tuple[CatalogueOffer, ...]
+    waves: tuple[CatalogueWave, ...]
+
+    @property
+    def claims_per_wave_max(self) -> int:
+        """The highest `request_no` that can ever be granted: every scope contains a wave."""
+        return min([CLAIMS_PER_CLAIMANT_MAX, *(limit.max for limit in self.limits)])

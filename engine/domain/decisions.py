@@ -1,0 +1,87 @@
+"""What the hot store decides upon and what it has decided: waves as the script sees them, acts, log entries.
+
+The hot store writes these, the ledger remembers them, the writer carries them over.
+"""
+
+from typing import Literal
+
+from msgspec import Struct
+
+from engine.domain.campaign import Cap, Catalogue, CatalogueWave, Limit
+from engine.domain.outcome import Claim
+
+WaveFlag = Literal["live", "paused", "closed", "cancelled"]
+
+
+class Rules(Struct, frozen=True):
+    """What the claim script has to know of a campaign."""
+
+    limits: tuple[Limit, ...]
+    cap: Cap = Cap()
+
+
+class OfferState(Struct, frozen=True):
+    """One offer in one wave: units in all, the terms version a claim is given, its worth for the cap."""
+
+    total: int
+    terms: int
+    value: int
+
+
+class WaveState(Struct, frozen=True):
+    """A wave as the claim script sees it. `offers` is keyed by offer number (a string, for cjson)."""
+
+    id: str
+    round: str
+    day: str
+    opens_ms: int
+    closes_ms: int
+    offers: dict[str, OfferState]
+    state: WaveFlag = "live"
+    reason: str = ""
+    closed_ms: int = 0
+
+    @classmethod
+    def of(cls, catalogue: Catalogue, wave: CatalogueWave) -> "WaveState":
+        """The state in which a wave is put for the first time."""
+        offers = {offer.no: offer for offer in catalogue.offers}
+        return cls(
+            id=wave.id,
+            round=wave.round,
+            day=wave.day,
+            opens_ms=wave.opens_at_ms,
+            closes_ms=wave.closes_at_ms,
+            offers={
+                str(no): OfferState(total, offers[no].current.version, offers[no].current.promise.offer.value)
+                for no, total in wave.stock.items()
+            },
+        )
+
+
+ActKind = Literal["put_campaign", "put_wave", "pause", "resume", "close"]
+
+
+class ActLine(Struct, frozen=True):
+    """An act as the log tells it: who did what, why, and the absolute state that came of it."""
+
+    number: int
+    id: str
+    kind: ActKind
+    actor: str
+    reason: str
+    wave_no: int = 0
+    revision: int = 0
+    """put_campaign: the revision of the catalogue that was put."""
+    state: WaveState | None = None
+    """The wave after the act; None for put_campaign."""
+
+
+class LogEntry(Struct, frozen=True):
+    """One entry of the log. Exactly one of `claims` and `act` holds something."""
+
+    epoch: int
+    first: int
+    last: int
+    at_ms: int
+    claims: tuple[Claim, ...] = ()
+    act: ActLine | None = None

@@ -1,0 +1,106 @@
+"""The one tree of failures.
+
+    DropwaveError
+    ├── UsageError            the person or file asked for something that cannot be (exit 2)
+    │   ├── SettingsError     a setting is missing, malformed, or contradicts another
+    │   └── CampaignFileError a campaign file was refused; carries every mistake
+    ├── CannotRun             the surroundings do not allow it: port, disk, wheel, server (exit 3)
+    │   └── AckImpossible     the servers cannot keep the `ack` that was asked for
+    ├── HotStoreError         Redis did not do what was asked
+    │   ├── HotStoreUnavailable   surely nothing was done: not connected, refused, loading, full
+    │   └── ReplyLost             written to a socket, no answer: done or not done
+    ├── LedgerError           Postgres did not do what was asked
+    │   ├── LedgerUnavailable     not reachable, or out of connections
+    │   └── CursorMoved           another writer settled this range, or the epoch was raised
+    ├── ShardBroken           log or holders contradict the ledger: a person has to look
+    └── ActRefused            an act is not possible now; carries the reason
+        └── LeaseLost         somebody else is steward by now
+
+A refusal of a claim is not a failure: it is a value, `engine.domain.outcome.Refused`.
+"""
+
+from dataclasses import dataclass
+
+
+class DropwaveError(Exception):
+    """Any failure that this program names itself. `exit_status` is what a command ends with."""
+
+    exit_status = 3
+
+
+class UsageError(DropwaveError):
+    """What was asked for cannot be; asking differently can help."""
+
+    exit_status = 2
+
+
+class SettingsError(UsageError):
+    """A setting is missing, malformed, or contradicts another one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """One thing wrong in a campaign file. `line` counts from 1; 0 where the file has no line for it."""
+
+    line: int
+    path: str
+    what: str
+
+    def __str__(self) -> str:
+        where = f"line {self.line}: " if self.line else ""
+        return f"{where}{self.path}: {self.what}" if self.path else f"{where}{self.what}"
+
+
+class CampaignFileError(UsageError):
+    """A campaign file was refused. `mistakes` holds all of them, in the order of the file."""
+
+    def __init__(self, source: str, mistakes: list[Mistake]) -> None:
+        self.source = source
+        self.mistakes = mistakes
+        super().__init__(f"{source}: refused\n" + "\n".join(f"  {mistake}" for mistake in mistakes))
+
+
+class CannotRun(DropwaveError):
+    """The surroundings do not allow it. The message names the way out."""
+
+
+class AckImpossible(CannotRun):
+    """The servers' settings cannot keep the promised `ack`; names setting, value found, value needed."""
+
+
+class HotStoreError(DropwaveError):
+    """Redis did not do what was asked."""
+
+
+class HotStoreUnavailable(HotStoreError):
+    """Surely nothing was done."""
+
+
+class ReplyLost(HotStoreError):
+    """The call was written to a socket and no answer came: it is not known whether it was done."""
+
+
+class LedgerError(DropwaveError):
+    """Postgres did not do what was asked."""
+
+
+class LedgerUnavailable(LedgerError):
+    """Postgres is not reachable, or has no connection left."""
+
+
+class CursorMoved(LedgerError):
+    """The compare-and-set on the cursor failed: somebody else settled, or the epoch was raised."""
+
+
+class ShardBroken(DropwaveError):
+    """Log or holders contradict the ledger. The shard stays unbound until a person has looked."""
+
+
+class ActRefused(DropwaveError):
+    """An act is not possible now; the message is the reason."""
+
+    exit_status = 2
+
+
+class LeaseLost(ActRefused):
+    """A store has seen a later steward than this one."""
