@@ -60,9 +60,11 @@ class Loop:
             try:
                 await self._once()
                 self.failures = 0
-            except Exception as error:  # the loop outlives a bad pass; what failed is logged and counted
+            except Exception as error:  # noqa: BLE001 - the loop outlives a bad pass; it is logged and counted
                 self.failures += 1
-                log.warning("pass failed", loop=self.name, failures=self.failures, error=f"{type(error).__name__}: {error}")
+                log.warning(
+                    "pass failed", loop=self.name, failures=self.failures, error=f"{type(error).__name__}: {error}"
+                )
             try:
                 await asyncio.wait_for(self._stopping.wait(), self._pause_s)
             except TimeoutError:

@@ -94,15 +94,21 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         """Relations between values."""
-        self._must_be_below("claim_decide_ms", "claim_deadline_ms", "a claim that was not decided in time must still be answered")
-        self._must_be_below("redis_timeout_ms", "claim_decide_ms", "a lost reply must be asked for again before the batch is too old")
+        self._must_be_below(
+            "claim_decide_ms", "claim_deadline_ms", "a claim that was not decided in time must still be answered"
+        )
+        self._must_be_below(
+            "redis_timeout_ms", "claim_decide_ms", "a lost reply must be asked for again before the batch is too old"
+        )
         self._must_be_below("steward_pass_ms", "lease_ms", "the steward renews its lease at each pass")
         if self.claim_batch_max > self.claim_queue_max:
             raise SettingsError("claim_queue_max is below claim_batch_max: a full batch could never gather")
 
     def _must_be_below(self, small: str, large: str, why: str) -> None:
         if getattr(self, small) >= getattr(self, large):
-            raise SettingsError(f"{small} ({getattr(self, small)}) must be below {large} ({getattr(self, large)}): {why}")
+            raise SettingsError(
+                f"{small} ({getattr(self, small)}) must be below {large} ({getattr(self, large)}): {why}"
+            )
 
     @property
     def data_folder(self) -> Path:

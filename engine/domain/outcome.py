@@ -1,4 +1,4 @@
-"""What became of a claim: a value, never an exception.
+"""A claim as it is asked for, and what became of it: a value, never an exception.
 
     Outcome = Claimed | Refused
 
@@ -12,6 +12,21 @@ from typing import Literal
 from msgspec import Struct
 
 Ack = Literal["memory", "logged", "replicated", "settled"]
+
+
+class Ask(Struct, frozen=True):
+    """A claim as it is asked for: `offers` in order of choice.
+
+    `broken_rule` is the gateway's verdict on eligibility, empty where nothing is broken; the script gives it
+    its place among the refusals, behind the replay of what is held already.
+    """
+
+    wave_no: int
+    request_no: int
+    offers: tuple[int, ...]
+    claimant: str
+    account: str
+    broken_rule: str = ""
 
 
 class Claim(Struct, frozen=True):

@@ -82,13 +82,17 @@ def entry_of(entry_id: bytes, fields: dict[bytes, bytes]) -> LogEntry:
     """A log entry from what the stream holds. Raises ShardBroken where the format is not known."""
     epoch, last = (int(part) for part in entry_id.split(b"-"))
     if fields.get(b"v") != b"%d" % LOG_VERSION:
-        raise ShardBroken(f"log entry {entry_id.decode()} has format {fields.get(b'v')!r}; this program reads {LOG_VERSION}")
+        raise ShardBroken(
+            f"log entry {entry_id.decode()} has format {fields.get(b'v')!r}; this program reads {LOG_VERSION}"
+        )
     first, at_ms = int(fields[b"first"]), int(fields[b"at"])
     if b"act" in fields:
         return LogEntry(epoch, first, last, at_ms, act=_ACT.decode(fields[b"act"]))
     lines = fields[b"claims"].decode().split("\n")
     if len(lines) != last - first + 1:
-        raise ShardBroken(f"log entry {entry_id.decode()} holds {len(lines)} claims, its numbers say {last - first + 1}")
+        raise ShardBroken(
+            f"log entry {entry_id.decode()} holds {len(lines)} claims, its numbers say {last - first + 1}"
+        )
     claims = tuple(_claim_of_log(line, epoch, first + place, at_ms) for place, line in enumerate(lines))
     return LogEntry(epoch, first, last, at_ms, claims=claims)
 

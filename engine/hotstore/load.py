@@ -1,0 +1,120 @@
+"""Filling a shard: the keys of a new epoch beside the live ones, then one flip. Used by recovery alone.
+
+Each step carries the term of the steward's lease; a steward that slept too long is refused (LeaseLost).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from msgspec import Struct
+
+from engine.domain.campaign import Catalogue
+from engine.domain.decisions import Rules, WaveState
+from engine.domain.outcome import Claim
+from engine.errors import HotStoreError
+from engine.hotstore import keys
+from engine.hotstore.records import holder_record, to_json
+from engine.hotstore.scripts import BIND, LOAD, REBIND, UNBIND
+from engine.hotstore.store import HotStore
+
+CLAIMANTS_PER_CALL = 1_000
+"""Two arguments each: far below the 7,999 values that Lua's unpack takes, and about a millisecond of Redis."""
+
+
+class Unbound(Struct, frozen=True):
+    """What the steward saw when it unbound a shard: epoch of the keys that are there (0: none), and the server."""
+
+    epoch: int
+    incarnation: str
+
+
+class Contents(Struct, frozen=True):
+    """What `meta` and `left` of a new epoch begin with. `left` is keyed by (wave_no, offer_no)."""
+
+    catalogue: Catalogue
+    waves: Mapping[int, WaveState]
+    left: Mapping[tuple[int, int], int]
+    act: int
+    claims: int
+    value: int
+
+
+async def unbind(store: HotStore, campaign: str, term: int) -> Unbound:
+    """Step 0: from here on nobody decides in this shard."""
+    _, (_, epoch, incarnation) = await UNBIND.run(store, [keys.head(campaign)], [term])
+    return Unbound(int(epoch), incarnation.decode())
+
+
+async def load_contents(store: HotStore, campaign: str, epoch: int, term: int, contents: Contents) -> None:
+    """Put everything but the holders into the keys of that epoch, after dropping what an earlier try left there."""
+    shard = keys.shard(campaign, epoch)
+    await drop_epoch(store, campaign, epoch)
+    catalogue = contents.catalogue
+    meta = {
+        keys.MARKER: "1",
+        "last": "0",
+        "act": str(contents.act),
+        "act_id": "",
+        "claims": str(contents.claims),
+        "value": str(contents.value),
+        "rules": to_json(Rules(catalogue.limits, catalogue.cap)),
+        "catalogue": to_json(catalogue),
+        **{keys.wave_field(no): to_json(state) for no, state in contents.waves.items()},
+    }
+    left = {keys.MARKER: "1", **{keys.stock_field(*place): str(units) for place, units in contents.left.items()}}
+    for key, fields in ((shard.meta, meta), (shard.left, left), (shard.holders, {keys.MARKER: "1"})):
+        await _load(store, shard.head, key, term, epoch, list(fields.items()))
+
+
+async def load_holders(
+    store: HotStore, campaign: str, epoch: int, term: int, holdings: Iterable[Sequence[Claim]]
+) -> None:
+    """Put the records of some claimants, each with all of their claims in order of `nth`."""
+    shard = keys.shard(campaign, epoch)
+    await _load(
+        store,
+        shard.head,
+        shard.holders,
+        term,
+        epoch,
+        [(claims[0].claimant, holder_record(list(claims))) for claims in holdings],
+    )
+
+
+async def bind(store: HotStore, campaign: str, epoch: int, term: int, incarnation: str, claimants: int) -> None:
+    """The flip. Raises HotStoreError where another server answers by now: begin again."""
+    shard = keys.shard(campaign, epoch)
+    status, _ = await BIND.run(
+        store, [shard.head, shard.meta, shard.left, shard.holders], [term, epoch, incarnation, claimants]
+    )
+    if status != "ok":
+        raise HotStoreError(f"could not bind epoch {epoch} of {campaign}: {status}")
+    await store.call("SADD", keys.CAMPAIGNS, campaign)
+
+
+async def rebind(
+    store: HotStore, campaign: str, old_epoch: int, last: int, epoch: int, term: int, incarnation: str
+) -> None:
+    """The shard lost nothing: it goes on under the new epoch as it is."""
+    old, new = keys.shard(campaign, old_epoch), keys.shard(campaign, epoch)
+    status, _ = await REBIND.run(
+        store,
+        [old.head, old.meta, old.left, old.holders, new.meta, new.left, new.holders],
+        [term, epoch, incarnation, old_epoch, last],
+    )
+    if status != "ok":
+        raise HotStoreError(f"could not rebind epoch {epoch} of {campaign}: {status}")
+    await store.call("SADD", keys.CAMPAIGNS, campaign)
+
+
+async def drop_epoch(store: HotStore, campaign: str, epoch: int) -> None:
+    """Free the keys of an epoch that is not live (in the background: a million holders take a while)."""
+    shard = keys.shard(campaign, epoch)
+    await store.call("UNLINK", shard.meta, shard.left, shard.holders)
+
+
+async def _load(store: HotStore, head: str, key: str, term: int, epoch: int, fields: Sequence[tuple[str, str]]) -> None:
+    for start in range(0, len(fields), CLAIMANTS_PER_CALL):
+        flat = [text for pair in fields[start : start + CLAIMANTS_PER_CALL] for text in pair]
+        status, _ = await LOAD.run(store, [head, key], [term, epoch, *flat])
+        if status != "ok":
+            raise HotStoreError(f"could not load into {key}: epoch {epoch} is {status} already")

@@ -1,0 +1,71 @@
+-- act.lua: puts one absolute state in place, with a number and a line in the log.
+--
+-- An act carries what shall be, never a difference, so doing it twice is doing it once. Its number must
+-- be above the last act's: of two operators who looked at the same state, one is told.
+--
+-- KEYS  1 head  2 log  3 meta  4 left
+-- ARGV  1 epoch       the caller believes to be live
+--       2 term        of the steward's lease; '' for an operator's act, which needs none
+--       3 number      one above the last act's
+--       4 id          of this act: the same id again is answered like the first time
+--       5 not_before  store time (ms) before which it is refused; 0: at once
+--       6 line        ActLine as JSON, for the log
+--       7 wave        number; '' for an act on the campaign
+--       8 state       WaveState as JSON; on the campaign: Rules as JSON
+--       9 catalogue   Catalogue as JSON; '' for an act on a wave
+-- REPLY {'ok', now_ms, sequence}   done
+--       {'done', now_ms}           was done before, under this id
+--       {'older', now_ms, number}  refused: that act was last
+--       {'early', now_ms}          refused: not_before is still to come
+--       {'below', now_ms, offer, claimed}  refused: that many units are claimed already
+--       {'lease', now_ms}          refused: a later steward was here
+--       {'fenced', …}, {'epoch', …}  as in claim.lua
+-- include fence.lua
+
+local head, log, meta, left_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local epoch, term, number, id, not_before = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
+local line, wave_no, state, catalogue = ARGV[6], ARGV[7], ARGV[8], ARGV[9]
+
+local now = store_time_ms()
+local stop = fence(head, epoch, now)
+if stop then return stop end
+if redis.call('EXISTS', meta, left_key) ~= 2 then
+  return {'fenced', whole(now), 'keys of the shard are missing'}
+end
+if term ~= '' and lease_lost(head, term) then return {'lease', whole(now)} end
+
+local known = redis.call('HMGET', meta, 'last', 'act', 'act_id')
+if known[3] == id then return {'done', whole(now)} end
+if tonumber(number) <= tonumber(known[2]) then return {'older', whole(now), known[2]} end
+if now < not_before then return {'early', whole(now)} end
+
+-- Stock moves by the difference of the totals, in the same step in which nobody can claim.
+local new_left, refilled = {}, {}
+if wave_no ~= '' then
+  local before = redis.call('HGET', meta, 'wave:' .. wave_no)
+  local offers_before = before and cjson.decode(before).offers or {}
+  for offer_no, offer in pairs(cjson.decode(state).offers) do
+    local field = wave_no .. ':' .. offer_no
+    local total_before = offers_before[offer_no] and offers_before[offer_no].total or 0
+    local left_before = tonumber(redis.call('HGET', left_key, field) or '0')
+    local left_after = left_before + offer.total - total_before
+    if left_after < 0 then return {'below', whole(now), offer_no, whole(total_before - left_before)} end
+    new_left[#new_left + 1] = field
+    new_left[#new_left + 1] = whole(left_after)
+    if left_after > 0 then refilled[#refilled + 1] = 'sold_out:' .. field end
+  end
+end
+
+local sequence = tonumber(known[1]) + 1
+redis.call('XADD', log, epoch .. '-' .. whole(sequence),
+  'v', '1', 'first', whole(sequence), 'at', whole(now), 'act', line)
+redis.call('HSET', meta, 'last', whole(sequence), 'act', number, 'act_id', id)
+if wave_no ~= '' then
+  redis.call('HSET', meta, 'wave:' .. wave_no, state)
+  if #new_left > 0 then redis.call('HSET', left_key, unpack(new_left)) end
+  if #refilled > 0 then redis.call('HDEL', meta, unpack(refilled)) end
+else
+  redis.call('HSET', meta, 'rules', state, 'catalogue', catalogue)
+end
+if term ~= '' then redis.call('HSET', head, 'lease', term) end
+return {'ok', whole(now), whole(sequence)}

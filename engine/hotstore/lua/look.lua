@@ -1,0 +1,14 @@
+-- look.lua: what these claimants hold. Answers only where "nothing" would be the truth.
+--
+-- KEYS  1 head  2 holders
+-- ARGV  1 epoch, then the claimants (at most 512)
+-- REPLY {'ok', now_ms, {record or false, …}}, {'fenced', …}, {'epoch', …}
+-- include fence.lua
+
+local now = store_time_ms()
+local stop = fence(KEYS[1], ARGV[1], now)
+if stop then return stop end
+if redis.call('EXISTS', KEYS[2]) == 0 then
+  return {'fenced', whole(now), 'keys of the shard are missing'}
+end
+return {'ok', whole(now), redis.call('HMGET', KEYS[2], unpack(ARGV, 2))}

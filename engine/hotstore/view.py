@@ -1,0 +1,126 @@
+"""What is in the hot store, for showing and checking. Nothing here decides anything."""
+
+from collections.abc import AsyncIterator
+
+import msgspec
+from msgspec import Struct
+
+from engine.domain.campaign import Catalogue
+from engine.domain.decisions import WaveState
+from engine.domain.outcome import Claim
+from engine.errors import ShardBroken
+from engine.hotstore import keys
+from engine.hotstore.records import claims_of_record
+from engine.hotstore.scripts import LOOK
+from engine.hotstore.store import HotStore
+
+SCAN_COUNT = 1_000
+"""Fields in one HSCAN step: about a millisecond of Redis."""
+
+
+class ShardView(Struct, frozen=True):
+    """One shard as it stood at `now_ms` of the store's clock. `left` is keyed by (wave_no, offer_no)."""
+
+    campaign: str
+    epoch: int
+    incarnation: str
+    bound: bool
+    """Whether it is bound to the server that answered."""
+    settled: int
+    last: int
+    act: int
+    claims: int
+    value: int
+    catalogue: Catalogue
+    waves: dict[int, WaveState]
+    left: dict[tuple[int, int], int]
+    sold_out_ms: dict[tuple[int, int], int]
+    now_ms: int
+
+
+_CATALOGUE = msgspec.json.Decoder(Catalogue)
+_WAVE = msgspec.json.Decoder(WaveState)
+
+
+async def loaded_campaigns(store: HotStore) -> list[str]:
+    """Ids of the campaigns in the hot store, in order."""
+    return sorted(member.decode() for member in await store.call("SMEMBERS", keys.CAMPAIGNS))
+
+
+async def bound_epoch(store: HotStore, campaign: str) -> int | None:
+    """The epoch that `head` names, bound or not; None where the shard is not in the hot store."""
+    epoch = await store.call("HGET", keys.head(campaign), "epoch")
+    return None if epoch is None else int(epoch)
+
+
+async def read_shard(store: HotStore, campaign: str) -> ShardView | None:
+    """The shard, or None where it (or a part of it) is not in the hot store."""
+    epoch = await bound_epoch(store, campaign)
+    if epoch is None:
+        return None
+    shard = keys.shard(campaign, epoch)
+    head, meta, left, info, (seconds, microseconds) = await store.call_many(
+        [
+            ["HMGET", shard.head, "epoch", "incarnation", "settled"],
+            ["HGETALL", shard.meta],
+            ["HGETALL", shard.left],
+            ["INFO", "replication"],
+            ["TIME"],
+        ]
+    )
+    fields = _fields(meta)
+    if head[0] is None or int(head[0]) != epoch or b"catalogue" not in fields or not left:
+        return None  # it moved to another epoch between the two looks, or is not loaded
+    incarnation = (head[1] or b"").decode()
+    return ShardView(
+        campaign=campaign,
+        epoch=epoch,
+        incarnation=incarnation,
+        bound=bool(incarnation) and f"master_replid:{incarnation}".encode() in info and b"role:master" in info,
+        settled=int(head[2] or 0),
+        last=int(fields[b"last"]),
+        act=int(fields[b"act"]),
+        claims=int(fields[b"claims"]),
+        value=int(fields[b"value"]),
+        catalogue=_CATALOGUE.decode(fields[b"catalogue"]),
+        waves={int(field[5:]): _WAVE.decode(text) for field, text in fields.items() if field.startswith(b"wave:")},
+        left={_stock(field): int(units) for field, units in _fields(left).items() if field != keys.MARKER.encode()},
+        sold_out_ms={_stock(field[9:]): int(ms) for field, ms in fields.items() if field.startswith(b"sold_out:")},
+        now_ms=int(seconds) * 1000 + int(microseconds) // 1000,
+    )
+
+
+async def claims_of_claimants(store: HotStore, campaign: str, epoch: int, claimants: list[str]) -> list[list[Claim]]:
+    """What each of these claimants holds. Raises Fenced or OtherEpoch where "nothing" might not be true."""
+    shard = keys.shard(campaign, epoch)
+    _, (_, records) = await LOOK.run(store, [shard.head, shard.holders], [epoch, *claimants])
+    return [
+        claims_of_record(record.decode(), claimant) if record else []
+        for claimant, record in zip(claimants, records, strict=True)
+    ]
+
+
+async def read_holders(store: HotStore, campaign: str) -> AsyncIterator[tuple[str, list[Claim]]]:
+    """Every claimant with the claims held, in no order; a claimant may come twice while the hash grows."""
+    epoch = await bound_epoch(store, campaign)
+    if epoch is None:
+        return
+    cursor = b"0"
+    while True:
+        cursor, flat = await store.call("HSCAN", keys.shard(campaign, epoch).holders, cursor, "COUNT", SCAN_COUNT)
+        for claimant, record in zip(flat[::2], flat[1::2], strict=True):
+            if claimant != keys.MARKER.encode():
+                yield claimant.decode(), claims_of_record(record.decode(), claimant.decode())
+        if cursor == b"0":
+            return
+
+
+def _fields(flat: list[bytes]) -> dict[bytes, bytes]:
+    return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+def _stock(field: bytes) -> tuple[int, int]:
+    wave_no, _, offer_no = field.partition(b":")
+    if not offer_no:
+        raise ShardBroken(f"stock field {field!r} is not <wave>:<offer>")
+    return int(wave_no), int(offer_no)
