@@ -10,7 +10,8 @@
     │   ├── HotStoreUnavailable   surely nothing was done: not connected, refused, loading, full
     │   └── ReplyLost             written to a socket, no answer: done or not done
     ├── LedgerError           Postgres did not do what was asked
-    │   ├── LedgerUnavailable     not reachable, or out of connections
+    │   ├── LedgerUnavailable     not reachable, out of connections, or too slow; a commit may be done or not done
+    │   ├── LedgerRefused         the data contradict the ledger: asking again cannot help
     │   └── CursorMoved           another writer settled this range, or the epoch was raised
     ├── ShardBroken           log or holders contradict the ledger: a person has to look
     └── ActRefused            an act is not possible now; carries the reason
@@ -85,7 +86,19 @@ class LedgerError(DropwaveError):
 
 
 class LedgerUnavailable(LedgerError):
-    """Postgres is not reachable, or has no connection left."""
+    """Postgres is not reachable, has no connection left, or took too long.
+
+    A commit under way may be done or not done: whoever was committing reads again before doing it again.
+    """
+
+
+class LedgerRefused(LedgerError):
+    """Postgres refused the data (SQLSTATE class 22 or 23). `constraint` names what they break; may be empty."""
+
+    def __init__(self, message: str, sqlstate: str = "", constraint: str = "") -> None:
+        self.sqlstate = sqlstate
+        self.constraint = constraint
+        super().__init__(message)
 
 
 class CursorMoved(LedgerError):

@@ -79,7 +79,11 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     ledger_connections_max: Annotated[int, Meta(ge=1, le=100)] = 4
     """Pool of one process."""
     ledger_timeout_ms: Milliseconds = 10_000
-    """One statement of the ledger."""
+    """One statement of the ledger, and how long a transaction may lie idle before Postgres ends it."""
+    ledger_connect_timeout_ms: Milliseconds = 2_000
+    ledger_statement_cache_max: Annotated[int, Meta(ge=0, le=1_000)] = 100
+    """Prepared statements kept on each connection. 0 behind a PgBouncer that pools transactions: there a
+    statement may not be on the server that the next transaction gets."""
     lease_ms: Milliseconds = 2_000
     """A steward or writer that is silent this long is replaced."""
     steward_pass_ms: Milliseconds = 200
