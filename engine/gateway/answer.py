@@ -1,0 +1,61 @@
+"""What goes out over HTTP and what came in with a request, free of any HTTP library.
+
+One code decides about claims whatever has parsed the request: it takes a `Heading`, an id from the
+path and the body's bytes, and gives an `Answer`.
+"""
+
+from typing import Final, Literal, NamedTuple
+
+from msgspec import Struct
+
+Language = Literal["en", "zh"]
+Headers = tuple[tuple[str, str], ...]
+
+
+class Words(NamedTuple):
+    """A sentence for people, in both languages."""
+
+    en: str
+    zh: str
+
+    def say(self, language: Language) -> str:
+        """The sentence in that language."""
+        return self.zh if language == "zh" else self.en
+
+
+class Heading(Struct, frozen=True):
+    """The headers that matter to an answer, as received; empty where the request has none."""
+
+    authorization: str = ""
+    content_type: str = ""
+    content_encoding: str = ""
+    accept: str = ""
+    accept_language: str = ""
+    if_none_match: str = ""
+
+
+class Answer(Struct, frozen=True):
+    """A whole answer. `outcome` is what the metrics count it as; Content-Length and Date come with the sending."""
+
+    status: int
+    outcome: str
+    headers: Headers
+    body: bytes = b""
+    close: bool = False
+    """Whether the connection ends with it: the rest of the request was not, or could not be, read."""
+
+
+_ALWAYS: Final[Headers] = (
+    ("Server", "dropwave"),  # names no versions
+    ("X-Content-Type-Options", "nosniff"),
+)
+JSON: Final[Headers] = (*_ALWAYS, ("Content-Type", "application/json; charset=utf-8"))
+PRIVATE: Final[Headers] = (*JSON, ("Cache-Control", "no-store"))
+"""For what belongs to one caller, or to one moment."""
+PROBLEM: Final[Headers] = (*_ALWAYS, ("Content-Type", "application/problem+json"), ("Cache-Control", "no-store"))
+HTML: Final[Headers] = (
+    *_ALWAYS,
+    ("Content-Type", "text/html; charset=utf-8"),
+    ("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"),
+)
+TEXT: Final[Headers] = (*_ALWAYS, ("Cache-Control", "no-store"))
