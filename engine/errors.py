@@ -15,6 +15,7 @@
     │   └── CursorMoved           another writer settled this range, or the epoch was raised
     ├── ShardBroken           log or holders contradict the ledger: a person has to look
     └── ActRefused            an act is not possible now; carries the reason
+        ├── ActOutrun         another act came first: look again
         └── LeaseLost         somebody else is steward by now
 
 A refusal of a claim is not a failure: it is a value, `engine.domain.outcome.Refused`.
@@ -113,6 +114,10 @@ class ActRefused(DropwaveError):
     """An act is not possible now; the message is the reason."""
 
     exit_status = 2
+
+
+class ActOutrun(ActRefused):
+    """Another act came first, so this one was worked out from a state that is gone: look again."""
 
 
 class LeaseLost(ActRefused):

@@ -228,3 +228,7 @@ class Catalogue(Struct, frozen=True):
     def claims_per_wave_max(self) -> int:
         """The highest `request_no` that can ever be granted: every scope contains a wave."""
         return min([CLAIMS_PER_CLAIMANT_MAX, *(limit.max for limit in self.limits)])
+
+    def belongs_in_hot_store(self, now_ms: int, unload_after_ms: int) -> bool:
+        """Whether gateways and steward should find it in the hot store: until that long after its last close."""
+        return any(now_ms < wave.closes_at_ms + unload_after_ms for wave in self.waves)

@@ -7,7 +7,7 @@ from msgspec import Struct
 from engine.domain.campaign import Catalogue
 from engine.domain.decisions import ActLine, Rules
 from engine.domain.outcome import Ask, Claim, Claimed, Outcome, RefusalCode, Refused
-from engine.errors import ActRefused, HotStoreError
+from engine.errors import ActOutrun, ActRefused, HotStoreError
 from engine.hotstore import keys
 from engine.hotstore.records import claim_of_line, to_json
 from engine.hotstore.scripts import ACT, CLAIM
@@ -135,7 +135,7 @@ async def act(
         case "done":
             return False
         case "older":
-            raise ActRefused(f"act {int(rest[1])} came first: look again, then decide")
+            raise ActOutrun(f"act {int(rest[1])} came first")
         case "early":
             raise ActRefused("it is too early for this by the hot store's clock")
         case "below":

@@ -55,3 +55,13 @@ def stock_field(wave_no: int, offer_no: int) -> str:
 def wave_field(wave_no: int) -> str:
     """Field of `meta` that holds a wave's state (`hotstore.records.WaveState`, JSON)."""
     return f"wave:{wave_no}"
+
+
+def latch_field(wave_no: int) -> str:
+    """Field of `meta` that is set once a wave was seen open."""
+    return f"latch:{wave_no}"
+
+
+def sold_out_field(wave_no: int, offer_no: int) -> str:
+    """Field of `meta` that says since when (ms) an offer of a wave has no unit left."""
+    return f"sold_out:{wave_no}:{offer_no}"

@@ -36,6 +36,8 @@ class Contents(Struct, frozen=True):
     act: int
     claims: int
     value: int
+    newest_ms: Mapping[tuple[int, int], int]
+    """Instant of the newest claim of (wave_no, offer_no), where there is one."""
 
 
 async def unbind(store: HotStore, campaign: str, term: int) -> Unbound:
@@ -44,13 +46,23 @@ async def unbind(store: HotStore, campaign: str, term: int) -> Unbound:
     return Unbound(int(epoch), incarnation.decode())
 
 
-async def load_contents(store: HotStore, campaign: str, epoch: int, term: int, contents: Contents) -> None:
-    """Put everything but the holders into the keys of that epoch, after dropping what an earlier try left there."""
+async def begin_epoch(store: HotStore, campaign: str, epoch: int, term: int) -> None:
+    """Drop what an earlier try left in the keys of that epoch, and put the markers."""
     shard = keys.shard(campaign, epoch)
     await drop_epoch(store, campaign, epoch)
+    for key in (shard.meta, shard.left, shard.holders):
+        await _load(store, shard.head, key, term, epoch, [(keys.MARKER, "1")])
+
+
+async def load_contents(store: HotStore, campaign: str, epoch: int, term: int, contents: Contents) -> None:
+    """Put everything but the holders into the keys of that epoch.
+
+    Waves with claims had opened, whatever the clock says now; an offer without a unit left is sold out since its
+    newest claim.
+    """
+    shard = keys.shard(campaign, epoch)
     catalogue = contents.catalogue
     meta = {
-        keys.MARKER: "1",
         "last": "0",
         "act": str(contents.act),
         "act_id": "",
@@ -59,10 +71,16 @@ async def load_contents(store: HotStore, campaign: str, epoch: int, term: int, c
         "rules": to_json(Rules(catalogue.limits, catalogue.cap)),
         "catalogue": to_json(catalogue),
         **{keys.wave_field(no): to_json(state) for no, state in contents.waves.items()},
+        **{keys.latch_field(wave_no): "1" for wave_no, _ in contents.newest_ms},
+        **{
+            keys.sold_out_field(*place): str(contents.newest_ms.get(place, 0))
+            for place, units in contents.left.items()
+            if units == 0
+        },
     }
-    left = {keys.MARKER: "1", **{keys.stock_field(*place): str(units) for place, units in contents.left.items()}}
-    for key, fields in ((shard.meta, meta), (shard.left, left), (shard.holders, {keys.MARKER: "1"})):
-        await _load(store, shard.head, key, term, epoch, list(fields.items()))
+    left = {keys.stock_field(*place): str(units) for place, units in contents.left.items()}
+    await _load(store, shard.head, shard.meta, term, epoch, list(meta.items()))
+    await _load(store, shard.head, shard.left, term, epoch, list(left.items()))
 
 
 async def load_holders(
@@ -110,6 +128,14 @@ async def drop_epoch(store: HotStore, campaign: str, epoch: int) -> None:
     """Free the keys of an epoch that is not live (in the background: a million holders take a while)."""
     shard = keys.shard(campaign, epoch)
     await store.call("UNLINK", shard.meta, shard.left, shard.holders)
+
+
+async def drop_campaign(store: HotStore, campaign: str, epochs: set[int]) -> None:
+    """Leave nothing of a campaign that is unbound and wholly in the ledger."""
+    await store.call("SREM", keys.CAMPAIGNS, campaign)
+    for epoch in epochs:
+        await drop_epoch(store, campaign, epoch)
+    await store.call("UNLINK", keys.log(campaign), keys.head(campaign))
 
 
 async def _load(store: HotStore, head: str, key: str, term: int, epoch: int, fields: Sequence[tuple[str, str]]) -> None:

@@ -111,7 +111,7 @@ class HotStore:
 
     async def incarnation(self) -> str:
         """`master_replid` of the server: new on every restart and promotion."""
-        info = (await self.call("INFO", "replication")).decode()
+        info: str = (await self.call("INFO", "replication")).decode()
         return next(line.partition(":")[2] for line in info.splitlines() if line.startswith("master_replid:"))
 
     async def check_ack(self) -> None:
@@ -144,7 +144,7 @@ class HotStore:
 
     async def _connection(self) -> Any:
         try:
-            return await self._pool.get_connection()
+            return await self._pool.get_connection()  # type: ignore[no-untyped-call]  # redis-py leaves it bare
         except (failures.RedisError, OSError, TimeoutError) as error:
             raise HotStoreUnavailable(f"Redis is not reachable: {error}") from error
 

@@ -8,7 +8,7 @@ from msgspec import Struct
 from engine.domain.campaign import Catalogue
 from engine.domain.decisions import WaveState
 from engine.domain.outcome import Claim
-from engine.errors import ShardBroken
+from engine.errors import HotStoreUnavailable, ShardBroken
 from engine.hotstore import keys
 from engine.hotstore.records import claims_of_record
 from engine.hotstore.scripts import LOOK
@@ -16,6 +16,8 @@ from engine.hotstore.store import HotStore
 
 SCAN_COUNT = 1_000
 """Fields in one HSCAN step: about a millisecond of Redis."""
+READ_TRIES_MAX = 3
+"""Epochs change with recoveries; three in the time of a look means that something is wrong."""
 
 
 class ShardView(Struct, frozen=True):
@@ -55,9 +57,18 @@ async def bound_epoch(store: HotStore, campaign: str) -> int | None:
 
 async def read_shard(store: HotStore, campaign: str) -> ShardView | None:
     """The shard, or None where it (or a part of it) is not in the hot store."""
-    epoch = await bound_epoch(store, campaign)
-    if epoch is None:
-        return None
+    for _ in range(READ_TRIES_MAX):
+        epoch = await bound_epoch(store, campaign)
+        if epoch is None:
+            return None
+        view, moved = await _read_epoch(store, campaign, epoch)
+        if not moved:
+            return view
+    raise HotStoreUnavailable(f"{campaign} changed its epoch {READ_TRIES_MAX} times while it was read")
+
+
+async def _read_epoch(store: HotStore, campaign: str, epoch: int) -> tuple[ShardView | None, bool]:
+    """The shard in that epoch, and whether another epoch went live between the two looks."""
     shard = keys.shard(campaign, epoch)
     head, meta, left, info, (seconds, microseconds) = await store.call_many(
         [
@@ -69,10 +80,12 @@ async def read_shard(store: HotStore, campaign: str) -> ShardView | None:
         ]
     )
     fields = _fields(meta)
-    if head[0] is None or int(head[0]) != epoch or b"catalogue" not in fields or not left:
-        return None  # it moved to another epoch between the two looks, or is not loaded
+    if head[0] is None or int(head[0]) != epoch:
+        return None, True
+    if b"catalogue" not in fields or not left:
+        return None, False  # it was being loaded when the steward died, or a part of it is lost
     incarnation = (head[1] or b"").decode()
-    return ShardView(
+    view = ShardView(
         campaign=campaign,
         epoch=epoch,
         incarnation=incarnation,
@@ -88,6 +101,7 @@ async def read_shard(store: HotStore, campaign: str) -> ShardView | None:
         sold_out_ms={_stock(field[9:]): int(ms) for field, ms in fields.items() if field.startswith(b"sold_out:")},
         now_ms=int(seconds) * 1000 + int(microseconds) // 1000,
     )
+    return view, False
 
 
 async def claims_of_claimants(store: HotStore, campaign: str, epoch: int, claimants: list[str]) -> list[list[Claim]]:

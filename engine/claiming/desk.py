@@ -1,0 +1,199 @@
+"""The desk: gathers the claims of one shard and lets the script decide them in batches.
+
+One call is under way at a time. What arrives meanwhile is the next batch, so an idle desk sends at once
+and a busy one sends hundreds; no timer is involved.
+
+What an ask can go through, and how it ends:
+
+    queue full, or too old when its turn came          busy        never written
+    surely not decided: refused, fenced, not connected busy / recovering
+    reply lost                                         sent again with the same code: the script knows it
+      … answered                                       the outcome
+      … past `not_after`, nothing held, same epoch     busy        the lost call cannot decide it any more
+      … still no answer at the deadline                outcome_unknown
+
+The lost call may still lie in a socket's buffer when the repetition is answered. It does no harm: before
+`not_after` it finds what the repetition decided, after it the script decides nothing new.
+"""
+
+import asyncio
+import secrets
+import time
+from collections import deque
+
+import structlog
+
+from engine.claiming.clock import StoreClock
+from engine.domain.codes import new_code
+from engine.domain.outcome import Ask, Outcome, RefusalCode, Refused
+from engine.errors import HotStoreError, HotStoreUnavailable
+from engine.hotstore.decide import Batch, Late, decide
+from engine.hotstore.scripts import Fenced, OtherEpoch
+from engine.hotstore.store import HotStore
+from engine.settings import Settings
+from engine.telemetry import CLAIM_BATCH_SIZE, CLAIM_QUEUE_LENGTH, CLAIM_REPLIES_LOST, CLAIM_STEP_SECONDS
+
+log = structlog.get_logger(__name__)
+
+BUSY = Refused(RefusalCode.BUSY)
+RECOVERING = Refused(RefusalCode.RECOVERING)
+OUTCOME_UNKNOWN = Refused(RefusalCode.OUTCOME_UNKNOWN)
+
+RETRY_PAUSE_MS = 20
+RETRY_PAUSE_MAX_MS = 250
+"""Pause before a lost call is repeated, doubled each time: a restarting Redis is not hammered."""
+UNAVAILABLE_TRIES = 2
+"""A connection that had died unnoticed is replaced once; a second failure means that Redis is away."""
+
+
+class Waiting:
+    """An ask in the queue, with the code that it will be given and the future of who waits."""
+
+    __slots__ = ("arrived_s", "ask", "code", "outcome")
+
+    def __init__(self, ask: Ask, code: str, outcome: "asyncio.Future[Outcome]", arrived_s: float) -> None:
+        self.ask = ask
+        self.code = code
+        self.outcome = outcome
+        self.arrived_s = arrived_s
+
+    def end(self, outcome: Outcome) -> None:
+        """Give the answer; a client that is gone has cancelled its future."""
+        if not self.outcome.done():
+            self.outcome.set_result(outcome)
+
+
+class Desk:
+    """The desk of one campaign's shard in this process. A service: `stop` answers all that was accepted."""
+
+    def __init__(
+        self, store: HotStore, campaign: str, code_prefix: str, epoch: int, clock: StoreClock, settings: Settings
+    ) -> None:
+        self._store = store
+        self._campaign = campaign
+        self._code_prefix = code_prefix
+        self._clock = clock
+        self._settings = settings
+        self._queue: deque[Waiting] = deque()
+        self._something = asyncio.Event()
+        self._stopping = False
+        self._task: asyncio.Task[None] | None = None
+        self.epoch = epoch
+
+    async def start(self) -> None:
+        """Begin to send; a second start does nothing."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name=f"desk {self._campaign}")
+
+    async def stop(self) -> None:
+        """Answer everything that was accepted, then end. Bounded: each batch ends by its deadline."""
+        self._stopping = True
+        self._something.set()
+        task, self._task = self._task, None
+        if task is not None:
+            await task
+
+    def saw_epoch(self, epoch: int) -> None:
+        """Whoever has seen a later epoch does not sell in an earlier one."""
+        self.epoch = max(self.epoch, epoch)
+
+    async def claim(self, ask: Ask) -> Outcome:
+        """The outcome of this ask. Never raises for what happens to the store."""
+        if self._stopping or len(self._queue) >= self._settings.claim_queue_max:
+            return BUSY
+        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        code = new_code(self._code_prefix, secrets.randbits)
+        self._queue.append(Waiting(ask, code, future, time.monotonic()))
+        self._something.set()
+        return await future
+
+    async def _run(self) -> None:
+        while True:
+            if not self._queue:
+                if self._stopping:
+                    return
+                self._something.clear()
+                await self._something.wait()
+                continue
+            batch = self._next_batch()
+            if batch:
+                await self._answer(batch)
+
+    def _next_batch(self) -> list[Waiting]:
+        """What has gathered, up to the bound; what nobody waits for any more is left out, what is too old is told so."""
+        CLAIM_QUEUE_LENGTH.observe(len(self._queue))
+        oldest_s = time.monotonic() - self._settings.claim_deadline_ms / 1000
+        batch: list[Waiting] = []
+        while self._queue and len(batch) < self._settings.claim_batch_max:
+            waiting = self._queue.popleft()
+            if waiting.arrived_s < oldest_s:
+                waiting.end(BUSY)
+            elif not waiting.outcome.done():
+                batch.append(waiting)
+        return batch
+
+    async def _answer(self, batch: list[Waiting]) -> None:
+        """Every ask of the batch gets its outcome, whatever happens here."""
+        started_s = time.monotonic()
+        CLAIM_STEP_SECONDS.labels("queue").observe(started_s - batch[0].arrived_s)
+        CLAIM_BATCH_SIZE.observe(len(batch))
+        try:
+            await self._decide(batch)
+        except Exception as error:
+            log.exception("desk failed", campaign=self._campaign, error=type(error).__name__)
+            raise
+        finally:
+            CLAIM_STEP_SECONDS.labels("script").observe(time.monotonic() - started_s)
+            for waiting in batch:
+                waiting.end(OUTCOME_UNKNOWN)
+
+    async def _decide(self, batch: list[Waiting]) -> None:
+        """Send until there is an answer or the deadline has come. See the table at the top."""
+        deadline_s = batch[0].arrived_s + self._settings.claim_deadline_ms / 1000
+        not_after_ms = self._clock.now_ms() + self._settings.claim_decide_ms
+        first_epoch, lost, unavailable, pause_ms = self.epoch, False, 0, RETRY_PAUSE_MS
+        while True:
+            refusal = BUSY
+            try:
+                decided = await self._send(batch, not_after_ms)
+                self._hand_out(batch, decided, sure=not lost or self.epoch == first_epoch)
+                return None
+            except OtherEpoch as error:
+                if error.epoch > self.epoch:
+                    self.epoch = error.epoch
+                    continue  # bounded: epochs rise with recoveries, and each of those takes a while
+                refusal = RECOVERING  # this server is behind what we have seen: it must not sell
+            except Fenced:
+                refusal = RECOVERING
+            except HotStoreUnavailable as error:
+                unavailable += 1
+                log.warning("hot store unavailable", campaign=self._campaign, error=str(error))
+                if unavailable < UNAVAILABLE_TRIES:
+                    continue
+            except HotStoreError as error:
+                lost = True
+                CLAIM_REPLIES_LOST.inc()
+                log.warning("reply lost", campaign=self._campaign, claims=len(batch), error=str(error))
+            if not lost:
+                return self._end_all(batch, refusal)
+            if time.monotonic() + pause_ms / 1000 >= deadline_s:
+                return self._end_all(batch, OUTCOME_UNKNOWN)
+            await asyncio.sleep(pause_ms / 1000)
+            pause_ms = min(2 * pause_ms, RETRY_PAUSE_MAX_MS)
+
+    async def _send(self, batch: list[Waiting], not_after_ms: int) -> Batch:
+        asks = [(waiting.ask, waiting.code) for waiting in batch]
+        decided = await decide(self._store, self._campaign, self.epoch, asks, not_after_ms, self._settings.log_lag_max)
+        self._clock.heard(decided.now_ms)
+        return decided
+
+    def _hand_out(self, batch: list[Waiting], decided: Batch, *, sure: bool) -> None:
+        for waiting, answer in zip(batch, decided.answers, strict=True):
+            if isinstance(answer, Late):
+                waiting.end(BUSY if sure else OUTCOME_UNKNOWN)
+            else:
+                waiting.end(answer)
+
+    def _end_all(self, batch: list[Waiting], refusal: Refused) -> None:
+        for waiting in batch:
+            waiting.end(refusal)

@@ -1,0 +1,94 @@
+"""All desks of a process: one for each campaign in the hot store, and the archive for the others."""
+
+from collections.abc import Sequence
+
+import structlog
+
+from engine.claiming.archive import Archive
+from engine.claiming.board import Board, LiveWave
+from engine.claiming.clock import StoreClock
+from engine.claiming.desk import BUSY, OUTCOME_UNKNOWN, RECOVERING, Desk
+from engine.claiming.settled import SettledWatch
+from engine.domain.outcome import Ask, Claimed, Outcome
+from engine.errors import LedgerError
+from engine.hotstore.store import HotStore
+from engine.hotstore.view import ShardView
+from engine.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+
+class Desks:
+    """Where a claim is asked for. A service: `stop` answers all that was accepted."""
+
+    def __init__(
+        self,
+        store: HotStore,
+        board: Board,
+        clock: StoreClock,
+        archive: Archive,
+        settled_watch: SettledWatch | None,
+        settings: Settings,
+    ) -> None:
+        self._store = store
+        self._board = board
+        self._clock = clock
+        self._archive = archive
+        self._settled_watch = settled_watch
+        self._settings = settings
+        self._desks: dict[str, Desk] = {}
+        self._stopping = False
+        board.watchers.append(self._see)
+
+    async def start(self) -> None:
+        """Desks open as the board sees their campaigns."""
+        if self._settled_watch:
+            await self._settled_watch.start()
+
+    async def stop(self) -> None:
+        """Answer everything that was accepted, then close."""
+        self._stopping = True
+        for desk in list(self._desks.values()):
+            await desk.stop()
+        if self._settled_watch:
+            await self._settled_watch.stop()
+
+    async def claim(self, live: LiveWave, ask: Ask) -> Outcome:
+        """The outcome of this ask, once the promise of `ack` holds. Never raises for what happens to a store."""
+        if self._stopping:
+            return BUSY
+        desk = self._desks.get(live.catalogue.id)
+        if not live.loaded:
+            return await self._ask_archive(live, ask)
+        if desk is None:
+            return RECOVERING
+        outcome = await desk.claim(ask)
+        if self._settled_watch is None or not isinstance(outcome, Claimed) or outcome.claim.epoch < desk.epoch:
+            return outcome  # what an earlier epoch holds was in the ledger before this epoch began
+        settled = await self._settled_watch.wait(live.catalogue.id, outcome.claim)
+        return outcome if settled else OUTCOME_UNKNOWN
+
+    async def _ask_archive(self, live: LiveWave, ask: Ask) -> Outcome:
+        try:
+            return await self._archive.claim(live, ask, self._board.store_time_ms())
+        except LedgerError as error:
+            log.warning("archive cannot answer", error=str(error))
+            return BUSY
+
+    async def _see(self, shards: Sequence[ShardView]) -> None:
+        """The board was read: open desks for new campaigns, tell the others their epoch, close what left."""
+        if self._stopping:
+            return
+        seen = {shard.campaign: shard for shard in shards}
+        for campaign, shard in seen.items():
+            desk = self._desks.get(campaign)
+            if desk is None:
+                desk = Desk(
+                    self._store, campaign, shard.catalogue.code_prefix, shard.epoch, self._clock, self._settings
+                )
+                self._desks[campaign] = desk
+                await desk.start()
+            elif shard.bound:
+                desk.saw_epoch(shard.epoch)
+        for campaign in self._desks.keys() - {catalogue.id for catalogue in self._board.campaigns()}:
+            await self._desks.pop(campaign).stop()

@@ -1,0 +1,67 @@
+"""What a caller holds: claims of the hot store and of the ledger, each once.
+
+The hot store knows a claim from its first moment, the ledger remembers it when the campaign is unloaded.
+Where the hot store cannot be trusted, "nothing" is not said (HotStoreUnavailable is raised instead).
+"""
+
+from engine.claiming.board import Board, LiveWave
+from engine.domain.campaign import Catalogue
+from engine.domain.eligibility import Identity, claimant_of
+from engine.domain.outcome import Claim
+from engine.errors import HotStoreUnavailable
+from engine.hotstore.scripts import OtherEpoch
+from engine.hotstore.store import HotStore
+from engine.hotstore.view import claims_of_claimants
+from engine.ledger.campaigns import read_catalogue
+from engine.ledger.claims import claims_of_account, claims_of_claimant
+from engine.ledger.database import Ledger
+
+
+class Holdings:
+    """Reads what belongs to a caller."""
+
+    def __init__(self, store: HotStore, ledger: Ledger, board: Board) -> None:
+        self._store = store
+        self._ledger = ledger
+        self._board = board
+
+    async def in_wave(self, live: LiveWave, identity: Identity) -> list[Claim]:
+        """The caller's claims in that wave, settled or not. Raises HotStoreError or LedgerUnavailable."""
+        claimant = claimant_of(identity, live.catalogue.by)
+        if not claimant:
+            return []
+        if live.loaded:
+            claims = await self._in_hot_store(live.catalogue, claimant)
+        else:
+            claims = await claims_of_claimant(self._ledger, live.catalogue.campaign_no, claimant)
+        return [claim for claim in claims if claim.wave_no == live.wave.no and claim.account == identity.account]
+
+    async def of(self, identity: Identity) -> list[tuple[Catalogue, Claim]]:
+        """All of the caller's claims, newest first. Raises HotStoreError or LedgerUnavailable."""
+        found: dict[str, tuple[Catalogue, Claim]] = {}
+        for catalogue in self._board.campaigns():
+            claimant = claimant_of(identity, catalogue.by)
+            for claim in await self._in_hot_store(catalogue, claimant) if claimant else []:
+                if claim.account == identity.account:
+                    found[claim.code] = (catalogue, claim)
+        catalogues: dict[str, Catalogue | None] = {catalogue.id: catalogue for catalogue in self._board.campaigns()}
+        for campaign, claim in await claims_of_account(self._ledger, identity.account):
+            if claim.code in found:
+                continue
+            if campaign not in catalogues:
+                catalogues[campaign] = await read_catalogue(self._ledger, campaign)
+            known = catalogues[campaign]
+            if known is not None:
+                found[claim.code] = (known, claim)
+        return sorted(found.values(), key=lambda pair: pair[1].claimed_at_ms, reverse=True)
+
+    async def _in_hot_store(self, catalogue: Catalogue, claimant: str) -> list[Claim]:
+        epoch = self._board.epoch(catalogue.id)
+        if epoch is None:
+            raise HotStoreUnavailable(f"{catalogue.id} is not in the hot store")
+        try:
+            return (await claims_of_claimants(self._store, catalogue.id, epoch, [claimant]))[0]
+        except OtherEpoch as error:
+            if error.epoch < epoch:
+                raise
+            return (await claims_of_claimants(self._store, catalogue.id, error.epoch, [claimant]))[0]

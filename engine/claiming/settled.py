@@ -1,0 +1,92 @@
+"""Waiting until a claim is in the ledger, for `ack: settled`.
+
+While somebody waits, the ledger's cursors are read every few milliseconds: one row a campaign, by its key.
+The cursor is the truth itself, so no message can be lost, come late, or tell of another epoch.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+
+import structlog
+
+from engine.domain.outcome import Claim
+from engine.errors import LedgerError
+from engine.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+Place = tuple[int, int]
+
+
+class SettledWatch:
+    """Tells when claims are settled. A service; reads nothing while nobody waits."""
+
+    def __init__(self, read_places: Callable[[], Awaitable[Mapping[str, Place]]], settings: Settings) -> None:
+        self._read_places = read_places
+        self._settings = settings
+        self._waiting: dict[str, list[tuple[Claim, asyncio.Future[bool]]]] = {}
+        self._somebody = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin; a second start does nothing."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name="settled watch")
+
+    async def stop(self) -> None:
+        """End; whoever still waits is told that it is not known."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait({task})
+        for waiting in self._waiting.values():
+            for _, future in waiting:
+                _end(future, settled=False)
+        self._waiting.clear()
+
+    async def wait(self, campaign: str, claim: Claim) -> bool:
+        """True once the claim is in the ledger; False where that is not known by the deadline.
+
+        A cursor of a higher epoch says nothing about this claim: it may have been lost with its epoch.
+        """
+        future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(campaign, []).append((claim, future))
+        self._somebody.set()
+        try:
+            return await asyncio.wait_for(future, self._settings.settle_deadline_ms / 1000)
+        except TimeoutError:
+            return False
+
+    async def _run(self) -> None:
+        while True:
+            if not self._waiting:
+                self._somebody.clear()
+                await self._somebody.wait()
+            started_s = time.monotonic()
+            try:
+                self._tell(await self._read_places())
+            except LedgerError as error:
+                log.warning("cannot read the cursors", error=str(error))
+            await asyncio.sleep(max(0.0, self._settings.settle_poll_ms / 1000 - (time.monotonic() - started_s)))
+
+    def _tell(self, places: Mapping[str, Place]) -> None:
+        for campaign, waiting in list(self._waiting.items()):
+            epoch, last = places.get(campaign, (0, 0))
+            still = []
+            for claim, future in waiting:
+                if claim.epoch < epoch:
+                    _end(future, settled=False)
+                elif claim.epoch == epoch and claim.sequence <= last:
+                    _end(future, settled=True)
+                elif not future.done():
+                    still.append((claim, future))
+            if still:
+                self._waiting[campaign] = still
+            else:
+                del self._waiting[campaign]
+
+
+def _end(future: "asyncio.Future[bool]", *, settled: bool) -> None:
+    if not future.done():
+        future.set_result(settled)

@@ -1,0 +1,136 @@
+"""The steward: keeps the hot store as the ledger wants it.
+
+One steward leads by a lease; others stand by. At each pass it looks at every campaign and does the first
+thing that is missing:
+
+    a campaign that is not bound (new, lost, restarted)   recover it
+    a newer revision in the ledger                        put its waves, then the campaign
+    a wave past its closing                               close it
+    a campaign that ended long ago                        take it out
+
+Opening a wave needs nobody: the script compares the clock. A steward that is away delays what it would
+have done, and breaks no promise.
+"""
+
+import os
+import socket
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from engine.domain.campaign import Catalogue
+from engine.domain.decisions import WaveState
+from engine.errors import ActRefused, DropwaveError, LeaseLost, ShardBroken
+from engine.hotstore.store import HotStore
+from engine.hotstore.view import ShardView, loaded_campaigns, read_shard
+from engine.ledger.campaigns import all_catalogues
+from engine.ledger.database import Ledger
+from engine.ledger.leases import Lease, release_lease, take_lease
+from engine.scheduling import acts
+from engine.scheduling.acts import Actor
+from engine.service import Loop
+from engine.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+ROLE = "steward"
+
+
+class Steward:
+    """One candidate for the stewardship. A service."""
+
+    def __init__(
+        self,
+        store: HotStore,
+        ledger: Ledger,
+        recover: Callable[[Catalogue, int], Awaitable[object]],
+        retire: Callable[[Catalogue, int], Awaitable[None]],
+        settings: Settings,
+    ) -> None:
+        self._store = store
+        self._ledger = ledger
+        self._recover = recover
+        self._retire = retire
+        self._settings = settings
+        self._holder = f"{socket.gethostname()}:{os.getpid()}"
+        self._lease: Lease | None = None
+        # The lease is renewed beside the passes: loading a million claims takes longer than a lease lasts.
+        self._leading = Loop("steward lease", self._lead, settings.lease_ms / 3000)
+        self._passes = Loop("steward", self.look_once, settings.steward_pass_ms / 1000)
+
+    async def start(self) -> None:
+        """Stand for the stewardship and begin to look."""
+        await self._leading.start()
+        await self._passes.start()
+
+    async def stop(self) -> None:
+        """End, and let another one lead at once."""
+        await self._passes.stop()
+        await self._leading.stop()
+        lease, self._lease = self._lease, None
+        if lease is not None:
+            try:
+                await release_lease(self._ledger, lease)
+            except DropwaveError as error:  # it runs out by itself
+                log.info("lease not released", error=str(error))
+
+    async def look_once(self) -> None:
+        """One pass over all campaigns. One that fails does not keep the others from being looked at."""
+        lease = self._lease
+        if lease is None:
+            return
+        catalogues = {catalogue.id: catalogue for catalogue in await all_catalogues(self._ledger)}
+        loaded = set(await loaded_campaigns(self._store))
+        now_ms = await self._store.time_ms()
+        for catalogue in catalogues.values():
+            try:
+                if catalogue.belongs_in_hot_store(now_ms, self._settings.unload_after_ms):
+                    await self._keep(catalogue, lease)
+                elif catalogue.id in loaded:
+                    await self._retire(catalogue, lease.term)
+                    log.info("campaign left the hot store", campaign=catalogue.id)
+            except LeaseLost:
+                log.warning("another steward leads", term=lease.term)
+                self._lease = None
+                return
+            except ShardBroken as error:
+                log.error("shard needs a person", campaign=catalogue.id, error=str(error))
+            except DropwaveError as error:
+                log.warning("steward could not finish", campaign=catalogue.id, error=f"{type(error).__name__}: {error}")
+
+    async def _lead(self) -> None:
+        before = self._lease
+        self._lease = await take_lease(self._ledger, ROLE, self._holder, self._settings.lease_ms)
+        if self._lease is not None and (before is None or before.term != self._lease.term):
+            log.info("leads", role=ROLE, term=self._lease.term)
+
+    async def _keep(self, catalogue: Catalogue, lease: Lease) -> None:
+        shard = await read_shard(self._store, catalogue.id)
+        if shard is None or not shard.bound:
+            recovered = await self._recover(catalogue, lease.term)
+            log.info("shard bound", campaign=catalogue.id, recovered=str(recovered))
+            shard = await read_shard(self._store, catalogue.id)
+        if shard is None:
+            return
+        if shard.catalogue.revision < catalogue.revision:
+            await self._put(catalogue, lease)
+        await self._close_what_is_over(shard, lease)
+
+    async def _put(self, catalogue: Catalogue, lease: Lease) -> None:
+        """Waves first: a revision that is there is there whole."""
+        actor = Actor(ROLE, f"revision {catalogue.revision}", lease.term)
+        for wave in catalogue.waves:
+            await acts.put_wave(self._store, catalogue.id, wave.no, WaveState.of(catalogue, wave), actor)
+        await acts.put_campaign(self._store, catalogue, actor)
+        log.info("campaign put", campaign=catalogue.id, revision=catalogue.revision, waves=len(catalogue.waves))
+
+    async def _close_what_is_over(self, shard: ShardView, lease: Lease) -> None:
+        actor = Actor(ROLE, "closing time", lease.term)
+        for wave_no, wave in shard.waves.items():
+            if wave.state in ("live", "paused") and shard.now_ms >= wave.closes_ms:
+                try:
+                    await acts.close(self._store, shard.campaign, wave_no, actor, now_ms=shard.now_ms, on_schedule=True)
+                except LeaseLost:
+                    raise
+                except ActRefused as error:  # the store's clock stepped back, or an operator was faster
+                    log.info("wave not closed", wave=wave.id, error=str(error))

@@ -1,0 +1,223 @@
+"""Recovery: the one procedure by which a shard comes (back) into the hot store.
+
+It serves the first load of a campaign, a Redis that restarted, one that came back empty, and one that came
+back old. Every step can be repeated, and every step carries the term of the steward's lease, so a steward
+that slept too long is refused by the store.
+
+    0  unbind           nobody decides from here on
+    1  settle the tail  what the surviving log holds beyond the cursor goes to the ledger
+    2  raise the epoch  in the cursor's row: a writer that still holds older entries changes nothing any more
+    3  nothing lost?    last number and claims of each offer equal the ledger's: go on as it is, under the new epoch
+       else load        the ledger's claims into the keys of the new epoch, in chunks
+    4  check and bind   what was loaded equals the ledger, and is not less than the shard itself had; one write flips it
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+import structlog
+from engine.ledger.claims import OfferCount, counts, read_holdings
+from engine.settling.settler import Settler
+from msgspec import Struct
+from msgspec.structs import replace
+
+from engine.domain.campaign import Catalogue
+from engine.domain.decisions import WaveState
+from engine.domain.outcome import Claim
+from engine.errors import CursorMoved, ShardBroken
+from engine.hotstore import load
+from engine.hotstore.log import read_log
+from engine.hotstore.store import HotStore
+from engine.hotstore.view import ShardView, read_shard
+from engine.ledger.acts import latest_wave_states
+from engine.ledger.cursors import Cursor, last_of_epoch, raise_epoch, read_cursor
+from engine.ledger.database import Ledger
+from engine.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+TRIES_MAX = 5
+"""A writer that settles at the same moment moves the cursor; it has nothing left to settle after a try or two."""
+CHUNK_CLAIMS = 1_000
+"""Claims read from the ledger and put into the hot store in one step: a millisecond of Redis, so nobody waits."""
+
+Place = tuple[int, int]
+"""(wave_no, offer_no)"""
+
+
+class Loaded:
+    """What has been loaded so far, counted on the way; compared with the ledger before the shard is bound."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._offers = {offer.no: offer for offer in catalogue.offers}
+        self.claimants = 0
+        self.claims: dict[Place, int] = defaultdict(int)
+        self.newest_ms: dict[Place, int] = defaultdict(int)
+        self.value = 0
+
+    def add(self, claims: Sequence[Claim]) -> None:
+        """Count the claims of one claimant."""
+        self.claimants += 1
+        for claim in claims:
+            place = (claim.wave_no, claim.offer_no)
+            self.claims[place] += 1
+            self.newest_ms[place] = max(self.newest_ms[place], claim.claimed_at_ms)
+            self.value += self._offers[claim.offer_no].version(claim.terms_version).promise.offer.value
+
+
+class Recovered(Struct, frozen=True):
+    """How a recovery ended: the epoch that is live now, whether it was loaded (or went on as it was), claims."""
+
+    epoch: int
+    loaded: bool
+    claims: int
+
+
+class Recovery:
+    """Brings shards into the hot store and takes them out of it."""
+
+    def __init__(self, store: HotStore, ledger: Ledger, settler: Settler, settings: Settings) -> None:
+        self._store = store
+        self._ledger = ledger
+        self._settler = settler
+        self._settings = settings
+
+    async def recover(self, catalogue: Catalogue, term: int) -> Recovered:
+        """Steps 0 to 4. Raises LeaseLost, ShardBroken, or a store's error; then it may be begun again."""
+        campaign = catalogue.id
+        seen = await load.unbind(self._store, campaign, term)
+        cursor = await self._close_epoch(catalogue, seen.epoch)
+        ledger_counts = await counts(self._ledger, catalogue.campaign_no)
+        shard = await read_shard(self._store, campaign)
+        claims = sum(count.claims for count in ledger_counts.values())
+        if shard is not None and await self._lost_nothing(cursor, shard, ledger_counts):
+            await load.rebind(self._store, campaign, shard.epoch, shard.last, cursor.epoch, term, seen.incarnation)
+            return Recovered(cursor.epoch, loaded=False, claims=claims)
+        _refuse_if_below(shard, ledger_counts)
+        await self._load(catalogue, cursor, term, seen.incarnation, ledger_counts)
+        if seen.epoch:
+            await load.drop_epoch(self._store, campaign, seen.epoch)
+        return Recovered(cursor.epoch, loaded=True, claims=claims)
+
+    async def retire(self, catalogue: Catalogue, term: int) -> None:
+        """Take a campaign that is over out of the hot store, once the ledger has everything."""
+        seen = await load.unbind(self._store, catalogue.id, term)
+        cursor = await self._close_epoch(catalogue, seen.epoch)
+        shard = await read_shard(self._store, catalogue.id)
+        if shard is not None:
+            ledger_counts = await counts(self._ledger, catalogue.campaign_no)
+            _refuse_if_below(shard, ledger_counts)
+        await load.drop_campaign(self._store, catalogue.id, {seen.epoch, cursor.epoch})
+
+    async def _close_epoch(self, catalogue: Catalogue, store_epoch: int) -> Cursor:
+        """Steps 1 and 2. The shard is unbound, so its log cannot grow; only the cursor can move under us."""
+        for _ in range(TRIES_MAX):
+            cursor = await read_cursor(self._ledger, catalogue.campaign_no)
+            if store_epoch > cursor.epoch:
+                raise ShardBroken(
+                    f"{catalogue.id}: the hot store is at epoch {store_epoch}, the ledger at {cursor.epoch}: "
+                    "the ledger has gone back in time"
+                )
+            try:
+                if store_epoch == cursor.epoch:
+                    cursor = await self._settle_tail(cursor)
+                return await raise_epoch(self._ledger, cursor, max(cursor.epoch, store_epoch) + 1)
+            except CursorMoved:
+                continue
+        raise CursorMoved(f"{catalogue.id}: the cursor moved {TRIES_MAX} times during a recovery")
+
+    async def _settle_tail(self, cursor: Cursor) -> Cursor:
+        while True:
+            entries = await read_log(
+                self._store, cursor.campaign, (cursor.epoch, cursor.last), self._settings.log_entries_max
+            )
+            if not entries:
+                return cursor
+            cursor = await self._settler.settle(cursor, entries)
+
+    async def _lost_nothing(self, cursor: Cursor, shard: ShardView, ledger_counts: Mapping[Place, OfferCount]) -> bool:
+        """Step 3. `left` counts units down, so what is used of an offer is its highest unit."""
+        if shard.last != await last_of_epoch(self._ledger, cursor.campaign_no, shard.epoch):
+            return False
+        used = {place: units for place, units in _used(shard).items() if units}
+        return used == {place: count.unit_max for place, count in ledger_counts.items()}
+
+    async def _load(
+        self,
+        catalogue: Catalogue,
+        cursor: Cursor,
+        term: int,
+        incarnation: str,
+        ledger_counts: Mapping[Place, OfferCount],
+    ) -> None:
+        campaign, epoch = catalogue.id, cursor.epoch
+        await load.begin_epoch(self._store, campaign, epoch, term)
+        loaded = await self._load_holders(catalogue, epoch, term)
+        if loaded.claims != {place: count.claims for place, count in ledger_counts.items()}:
+            raise ShardBroken(f"{campaign}: {sum(loaded.claims.values())} claims were loaded, the ledger counts others")
+        waves = await latest_wave_states(self._ledger, catalogue.campaign_no)
+        contents = load.Contents(
+            # The revision of the last settled put: the steward puts a newer one as an act of its own.
+            catalogue=replace(catalogue, revision=cursor.revision),
+            waves=waves,
+            left=_left(waves, ledger_counts),
+            act=cursor.act,
+            claims=sum(loaded.claims.values()),
+            value=loaded.value,
+            newest_ms=loaded.newest_ms,
+        )
+        await load.load_contents(self._store, campaign, epoch, term, contents)
+        await load.bind(self._store, campaign, epoch, term, incarnation, loaded.claimants)
+
+    async def _load_holders(self, catalogue: Catalogue, epoch: int, term: int) -> Loaded:
+        """All claims, a claimant's together; a chunk's last claimant waits for the next chunk, it may go on there."""
+        loaded = Loaded(catalogue)
+        holding: list[Claim] = []
+        async for chunk in read_holdings(self._ledger, catalogue.campaign_no, CHUNK_CLAIMS):
+            whole: list[list[Claim]] = []
+            for claim in chunk:
+                if holding and holding[0].claimant != claim.claimant:
+                    whole.append(holding)
+                    holding = []
+                holding.append(claim)
+            await self._load_chunk(catalogue.id, epoch, term, whole, loaded)
+        if holding:
+            await self._load_chunk(catalogue.id, epoch, term, [holding], loaded)
+        return loaded
+
+    async def _load_chunk(
+        self, campaign: str, epoch: int, term: int, holdings: list[list[Claim]], loaded: Loaded
+    ) -> None:
+        await load.load_holders(self._store, campaign, epoch, term, holdings)
+        for claims in holdings:
+            loaded.add(claims)
+
+
+def _used(shard: ShardView) -> dict[Place, int]:
+    return {
+        (wave_no, int(offer_no)): offer.total - shard.left[wave_no, int(offer_no)]
+        for wave_no, state in shard.waves.items()
+        for offer_no, offer in state.offers.items()
+    }
+
+
+def _left(waves: Mapping[int, WaveState], ledger_counts: Mapping[Place, OfferCount]) -> dict[Place, int]:
+    """Units left: the next unit is the highest one in the ledger plus one, whatever lies below it."""
+    left = {}
+    for wave_no, state in waves.items():
+        for offer_no, offer in state.offers.items():
+            count = ledger_counts.get((wave_no, int(offer_no)))
+            left[wave_no, int(offer_no)] = offer.total - (count.unit_max if count else 0)
+    return left
+
+
+def _refuse_if_below(shard: ShardView | None, ledger_counts: Mapping[Place, OfferCount]) -> None:
+    """Step 4: a ledger that has less than the shard would sell units twice."""
+    for place, used in _used(shard).items() if shard else ():
+        known = ledger_counts.get(place)
+        if used > (known.unit_max if known else 0):
+            assert shard is not None
+            raise ShardBroken(
+                f"{shard.campaign}: wave {place[0]} offer {place[1]} has {used} units given in the hot store, "
+                f"{known.unit_max if known else 0} in the ledger"
+            )
