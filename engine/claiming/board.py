@@ -172,7 +172,7 @@ class Board:
             readable = {campaign: shard for campaign, shard in shards.items() if shard is not None}
             self._shards = self._still_known(shards.keys()) | readable
             self._all_readable = len(readable) == len(self._shards)
-            self._waves = {live.wave.id: live for shard in self._shards.values() for live in _waves_of(shard)}
+            self._waves = {live.wave.id: live for shard in self._shards.values() for live in live_waves(shard)}
             for wave in self._waves:
                 self._archived.pop(wave, None)
             self._read_s = time.monotonic()
@@ -206,7 +206,8 @@ class Board:
         return archived.catalogue.belongs_in_hot_store(self.store_time_ms(), self._settings.unload_after_ms)
 
 
-def _waves_of(shard: ShardView) -> list[LiveWave]:
+def live_waves(shard: ShardView) -> list[LiveWave]:
+    """Every wave that was put into that shard."""
     return [
         LiveWave(
             catalogue=shard.catalogue,

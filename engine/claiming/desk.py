@@ -120,7 +120,7 @@ class Desk:
                 await self._answer(batch)
 
     def _next_batch(self) -> list[Waiting]:
-        """What has gathered, up to the bound; what nobody waits for any more is left out, what is too old is told so."""
+        """What has gathered, up to the bound, without what nobody waits for; what is too old is told so."""
         CLAIM_QUEUE_LENGTH.observe(len(self._queue))
         oldest_s = time.monotonic() - self._settings.claim_deadline_ms / 1000
         batch: list[Waiting] = []
@@ -174,6 +174,8 @@ class Desk:
                 lost = True
                 CLAIM_REPLIES_LOST.inc()
                 log.warning("reply lost", campaign=self._campaign, claims=len(batch), error=str(error))
+            else:
+                return self._hand_out(batch, decided, sure=not lost or self.epoch == first_epoch)
             if not lost:
                 return self._end_all(batch, refusal)
             if time.monotonic() + pause_ms / 1000 >= deadline_s:

@@ -25,15 +25,16 @@ class Holdings:
         self._ledger = ledger
         self._board = board
 
+    async def in_campaign(self, live: LiveWave, claimant: str) -> list[Claim]:
+        """All that counts against this claimant's limits in the campaign of that wave. Raises as `in_wave` does."""
+        if live.loaded:
+            return await self._in_hot_store(live.catalogue, claimant)
+        return await claims_of_claimant(self._ledger, live.catalogue.campaign_no, claimant)
+
     async def in_wave(self, live: LiveWave, identity: Identity) -> list[Claim]:
         """The caller's claims in that wave, settled or not. Raises HotStoreError or LedgerUnavailable."""
         claimant = claimant_of(identity, live.catalogue.by)
-        if not claimant:
-            return []
-        if live.loaded:
-            claims = await self._in_hot_store(live.catalogue, claimant)
-        else:
-            claims = await claims_of_claimant(self._ledger, live.catalogue.campaign_no, claimant)
+        claims = await self.in_campaign(live, claimant) if claimant else []
         return [claim for claim in claims if claim.wave_no == live.wave.no and claim.account == identity.account]
 
     async def of(self, identity: Identity) -> list[tuple[Catalogue, Claim]]:

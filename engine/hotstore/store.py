@@ -58,6 +58,7 @@ class HotStore:
     def __init__(self, pool: redis.ConnectionPool, ack: Ack) -> None:
         self._pool = pool
         self._ack = ack
+        self._broken_ack = ""
 
     @classmethod
     async def connect(cls, url: str, settings: Settings) -> "HotStore":
@@ -74,9 +75,10 @@ class HotStore:
         pool.connection_kwargs["redis_connect_func"] = store._greet
         try:
             await store._check_version()
-            await store.check_ack()
-        except BaseException:
+        except BaseException as error:
             await store.close()
+            if store._broken_ack:
+                raise AckImpossible(store._broken_ack) from error
             raise
         return store
 
@@ -113,12 +115,6 @@ class HotStore:
         """`master_replid` of the server: new on every restart and promotion."""
         info: str = (await self.call("INFO", "replication")).decode()
         return next(line.partition(":")[2] for line in info.splitlines() if line.startswith("master_replid:"))
-
-    async def check_ack(self) -> None:
-        """Raise AckImpossible where the server's settings cannot keep `ack`: setting, value found, value needed."""
-        wrong = await self._wrong_settings(self.call)
-        if wrong:
-            raise AckImpossible(f"Redis cannot keep ack={self._ack}: " + "; ".join(wrong))
 
     async def _exchange(self, commands: Sequence[Sequence[Argument]], wait_s: float | None) -> list[Any]:
         connection = await self._connection()
@@ -158,8 +154,9 @@ class HotStore:
 
         wrong = await self._wrong_settings(ask)
         if wrong:
+            self._broken_ack = f"Redis cannot keep ack={self._ack}: " + "; ".join(wrong)
             log.error("redis settings cannot keep ack", ack=self._ack, wrong=wrong)
-            raise failures.ConnectionError("its settings cannot keep ack=" + self._ack + ": " + "; ".join(wrong))
+            raise failures.ConnectionError(self._broken_ack)
 
     async def _wrong_settings(self, ask: Any) -> list[str]:
         found = _pairs(await ask("CONFIG", "GET", "*append*")) | _pairs(await ask("CONFIG", "GET", "maxmemory-policy"))

@@ -1,6 +1,7 @@
 """What is in the hot store, for showing and checking. Nothing here decides anything."""
 
 from collections.abc import AsyncIterator
+from functools import lru_cache
 
 import msgspec
 from msgspec import Struct
@@ -42,6 +43,13 @@ class ShardView(Struct, frozen=True):
 
 _CATALOGUE = msgspec.json.Decoder(Catalogue)
 _WAVE = msgspec.json.Decoder(WaveState)
+CATALOGUES_KEPT_MAX = 64
+"""Decoded catalogues kept by their text: gateways read the same ones several times a second."""
+
+
+@lru_cache(CATALOGUES_KEPT_MAX)
+def _catalogue(text: bytes) -> Catalogue:
+    return _CATALOGUE.decode(text)
 
 
 async def loaded_campaigns(store: HotStore) -> list[str]:
@@ -95,7 +103,7 @@ async def _read_epoch(store: HotStore, campaign: str, epoch: int) -> tuple[Shard
         act=int(fields[b"act"]),
         claims=int(fields[b"claims"]),
         value=int(fields[b"value"]),
-        catalogue=_CATALOGUE.decode(fields[b"catalogue"]),
+        catalogue=_catalogue(fields[b"catalogue"]),
         waves={int(field[5:]): _WAVE.decode(text) for field, text in fields.items() if field.startswith(b"wave:")},
         left={_stock(field): int(units) for field, units in _fields(left).items() if field != keys.MARKER.encode()},
         sold_out_ms={_stock(field[9:]): int(ms) for field, ms in fields.items() if field.startswith(b"sold_out:")},

@@ -16,7 +16,6 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 import structlog
-from engine.ledger.claims import OfferCount, counts, read_holdings
 from engine.settling.settler import Settler
 from msgspec import Struct
 from msgspec.structs import replace
@@ -29,9 +28,10 @@ from engine.hotstore import load
 from engine.hotstore.log import read_log
 from engine.hotstore.store import HotStore
 from engine.hotstore.view import ShardView, read_shard
-from engine.ledger.acts import latest_wave_states
-from engine.ledger.cursors import Cursor, last_of_epoch, raise_epoch, read_cursor
+from engine.ledger.claims import OfferCount, counts, read_holdings
+from engine.ledger.cursors import Cursor, raise_epoch, read_cursor
 from engine.ledger.database import Ledger
+from engine.ledger.epochs import last_of_epoch, latest_wave_states
 from engine.settings import Settings
 
 log = structlog.get_logger(__name__)

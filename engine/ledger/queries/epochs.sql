@@ -1,0 +1,11 @@
+-- name: last_of_epoch
+select greatest(
+    (select coalesce(max(sequence), 0) from claims where campaign_no = $1 and epoch = $2),
+    (select coalesce(max(sequence), 0) from acts where campaign_no = $1 and epoch = $2)
+) as last
+
+-- name: latest_wave_states
+select distinct on (wave_no) wave_no, state
+from acts
+where campaign_no = $1 and state is not null
+order by wave_no, number desc

@@ -1,0 +1,127 @@
+"""The one place that builds objects and connects them: a role is a list of services.
+
+Services are started in order and stopped in reverse. What a room needs of another room is handed to it
+here, so that the rooms need not know each other.
+"""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import structlog
+
+from engine.claiming.archive import Archive
+from engine.claiming.board import Board
+from engine.claiming.clock import StoreClock
+from engine.claiming.desks import Desks
+from engine.claiming.holdings import Holdings
+from engine.claiming.settled import SettledWatch
+from engine.domain.tickets import TicketBook
+from engine.errors import CannotRun
+from engine.gateway.auth import TokenReader
+from engine.gateway.keyring import Keyring
+from engine.gateway.parts import GatewayParts
+from engine.gateway.server import Gateway
+from engine.hotstore.store import HotStore
+from engine.ledger.cursors import all_cursors
+from engine.ledger.database import Ledger
+from engine.readiness import announce_ready
+from engine.scheduling.steward import Steward
+from engine.service import Service
+from engine.settings import Settings
+from engine.settling.recovery import Recovery
+from engine.settling.settler import Settler
+from engine.settling.writer import Writer
+
+log = structlog.get_logger(__name__)
+
+SHUTDOWN = (signal.SIGINT, signal.SIGTERM)
+
+
+class Stores:
+    """The two stores of an installation, connected."""
+
+    def __init__(self, hot_store: HotStore, ledger: Ledger) -> None:
+        self.hot_store = hot_store
+        self.ledger = ledger
+
+
+@asynccontextmanager
+async def connected(settings: Settings) -> AsyncIterator[Stores]:
+    """Both stores for the time of the block. Raises CannotRun where an address is missing."""
+    for name, url in (("redis_url", settings.redis_url), ("database_url", settings.database_url)):
+        if not url:
+            raise CannotRun(
+                f"no {name}: set DROPWAVE_{name.upper()}, or start `dropwave up` and name its folder with --data"
+            )
+    async with AsyncExitStack() as stack:
+        hot_store = await HotStore.connect(settings.redis_url, settings)
+        stack.push_async_callback(hot_store.close)
+        ledger = await Ledger.connect(settings.database_url, settings)
+        stack.push_async_callback(ledger.close)
+        yield Stores(hot_store, ledger)
+
+
+def gateway_services(stores: Stores, settings: Settings) -> list[Service]:
+    """Board, desks and the HTTP server, in the order in which they start."""
+    clock = StoreClock()
+    archive = Archive(stores.ledger, settings)
+    board = Board(stores.hot_store, clock, archive.find_wave, settings)
+
+    async def places() -> Mapping[str, tuple[int, int]]:
+        return {cursor.campaign: cursor.place for cursor in await all_cursors(stores.ledger)}
+
+    settled_watch = SettledWatch(places, settings) if settings.ack == "settled" else None
+    desks = Desks(stores.hot_store, board, clock, archive, settled_watch, settings)
+    keyring = Keyring.of(settings)
+    parts = GatewayParts(
+        settings=settings,
+        desks=desks,
+        board=board,
+        holdings=Holdings(stores.hot_store, stores.ledger, board),
+        tickets=TicketBook(keyring.ticket_keys),
+        tokens=TokenReader(keyring.token_keys, settings.token_leeway_ms),
+    )
+    # The desks hear from the board's first reading; the server comes last and goes first.
+    return [desks, board, Gateway(parts)]
+
+
+def writer_services(stores: Stores, settings: Settings) -> list[Service]:
+    """The writer by itself."""
+    return [Writer(stores.ledger, stores.hot_store, settings)]
+
+
+def steward_services(stores: Stores, settings: Settings) -> list[Service]:
+    """The steward with what it recovers by."""
+    recovery = recovery_of(stores, settings)
+    return [Steward(stores.hot_store, stores.ledger, recovery.recover, recovery.retire, settings)]
+
+
+def recovery_of(stores: Stores, settings: Settings) -> Recovery:
+    """The procedure that brings shards into the hot store."""
+    return Recovery(stores.hot_store, stores.ledger, Settler(stores.ledger), settings)
+
+
+@asynccontextmanager
+async def running(services: list[Service]) -> AsyncIterator[None]:
+    """Start the services in order; stop those that started in reverse, whatever happens."""
+    async with AsyncExitStack() as stack:
+        for service in services:
+            stack.push_async_callback(service.stop)
+            await service.start()
+        yield
+
+
+async def run_role(name: str, services: list[Service]) -> None:
+    """Run until SIGINT or SIGTERM. Whoever started this process hears when it is ready."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in SHUTDOWN:
+        loop.add_signal_handler(number, stop.set)
+    async with running(services):
+        announce_ready()
+        log.info("ready", role=name)
+        await stop.wait()
+        log.info("stopping", role=name)
+    log.info("stopped", role=name)
