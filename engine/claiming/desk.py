@@ -63,6 +63,18 @@ class Waiting:
             self.outcome.set_result(outcome)
 
 
+class Trial:
+    """How the sending of one batch has gone so far. `lost`: a call was written and had no answer."""
+
+    __slots__ = ("first_epoch", "lost", "not_after_ms", "unavailable")
+
+    def __init__(self, not_after_ms: int, epoch: int) -> None:
+        self.not_after_ms = not_after_ms
+        self.first_epoch = epoch
+        self.lost = False
+        self.unavailable = 0
+
+
 class Desk:
     """The desk of one campaign's shard in this process. A service: `stop` answers all that was accepted."""
 
@@ -150,38 +162,40 @@ class Desk:
     async def _decide(self, batch: list[Waiting]) -> None:
         """Send until there is an answer or the deadline has come. See the table at the top."""
         deadline_s = batch[0].arrived_s + self._settings.claim_deadline_ms / 1000
-        not_after_ms = self._clock.now_ms() + self._settings.claim_decide_ms
-        first_epoch, lost, unavailable, pause_ms = self.epoch, False, 0, RETRY_PAUSE_MS
-        while True:
-            refusal = BUSY
-            try:
-                decided = await self._send(batch, not_after_ms)
-                self._hand_out(batch, decided, sure=not lost or self.epoch == first_epoch)
-                return None
-            except OtherEpoch as error:
-                if error.epoch > self.epoch:
-                    self.epoch = error.epoch
-                    continue  # bounded: epochs rise with recoveries, and each of those takes a while
-                refusal = RECOVERING  # this server is behind what we have seen: it must not sell
-            except Fenced:
-                refusal = RECOVERING
-            except HotStoreUnavailable as error:
-                unavailable += 1
-                log.warning("hot store unavailable", campaign=self._campaign, error=str(error))
-                if unavailable < UNAVAILABLE_TRIES:
-                    continue
-            except HotStoreError as error:
-                lost = True
-                CLAIM_REPLIES_LOST.inc()
-                log.warning("reply lost", campaign=self._campaign, claims=len(batch), error=str(error))
-            else:
-                return self._hand_out(batch, decided, sure=not lost or self.epoch == first_epoch)
-            if not lost:
+        trial = Trial(self._clock.now_ms() + self._settings.claim_decide_ms, self.epoch)
+        pause_ms = RETRY_PAUSE_MS
+        while (refusal := await self._try(batch, trial)) is not None:
+            if not trial.lost:
                 return self._end_all(batch, refusal)
             if time.monotonic() + pause_ms / 1000 >= deadline_s:
                 return self._end_all(batch, OUTCOME_UNKNOWN)
             await asyncio.sleep(pause_ms / 1000)
             pause_ms = min(2 * pause_ms, RETRY_PAUSE_MAX_MS)
+
+    async def _try(self, batch: list[Waiting], trial: "Trial") -> Refused | None:
+        """Send once, or again at once where that is sure to be no repetition. None: every ask has its answer."""
+        while True:
+            try:
+                decided = await self._send(batch, trial.not_after_ms)
+            except OtherEpoch as error:
+                if error.epoch < self.epoch:
+                    return RECOVERING  # this server is behind what we have seen: it must not sell
+                self.epoch = error.epoch  # and again: epochs rise with recoveries, and each of those takes a while
+            except Fenced:
+                return RECOVERING
+            except HotStoreUnavailable as error:
+                trial.unavailable += 1
+                log.warning("hot store unavailable", campaign=self._campaign, error=str(error))
+                if trial.unavailable >= UNAVAILABLE_TRIES:
+                    return BUSY
+            except HotStoreError as error:
+                trial.lost = True
+                CLAIM_REPLIES_LOST.inc()
+                log.warning("reply lost", campaign=self._campaign, claims=len(batch), error=str(error))
+                return OUTCOME_UNKNOWN
+            else:
+                self._hand_out(batch, decided, sure=not trial.lost or self.epoch == trial.first_epoch)
+                return None
 
     async def _send(self, batch: list[Waiting], not_after_ms: int) -> Batch:
         asks = [(waiting.ask, waiting.code) for waiting in batch]
