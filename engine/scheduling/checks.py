@@ -56,7 +56,7 @@ def check_rollover(drops: Sequence[Drop], waves: Sequence[WrittenWave]) -> None:
     """Unsold stock goes to a wave that is there, opens later, and has the offers. Told once of each entry."""
     by_id = {drop.wave.id: drop for drop in drops}
     ids = {wave: written for written in waves for wave in written.ids()}
-    ids_are_known = all(written.readable or written.ids() for written in waves)
+    ids_are_known = all(written.ids() for written in waves)
     told: set[str] = set()
     for drop in drops:
         place, target = drop.written.shared.rollover_place, drop.wave.rollover

@@ -87,9 +87,7 @@ def _offer(place: Place, stores: dict[str, Store | None] | None, ids: dict[str, 
         return None
     offer = found["id"].id("mall-50") if "id" in found else None
     if offer in ids:
-        found["id"].wrong(
-            f"{shown(offer)} is the id of another offer too, in line {ids[offer].line}: ids are used once"
-        )
+        found["id"].wrong(f"{shown(offer)} is taken by the offer in line {ids[offer].line}: ids are used once")
     elif offer:
         ids[offer] = found["id"]
     title = found["title"].text(TITLE_CHARACTERS_MAX, "商场消费券 50 元") if "title" in found else None

@@ -22,7 +22,7 @@ AMOUNT_MAX = 1_000_000_000_000
 """Minor units. Ten billion yuan; sums of stock times amount stay far inside 63 bits."""
 
 _ID = re.compile(rf"[a-z0-9][a-z0-9-]{{0,{ID_CHARACTERS_MAX - 1}}}")
-_PLAIN_NUMBER = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
+_PLAIN_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)")
 _TYPED_WHEN_PLAIN = re.compile(
     r"true|false|True|False|TRUE|FALSE|[-+]?(?:[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)"
     r"|[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
@@ -136,27 +136,24 @@ class Place:
 
     def text(self, longest: int, example: str) -> str | None:
         """Text of 1 to `longest` characters, without control characters or space around it."""
-        scalar = self._scalar(example)
-        if scalar is None:
-            return None
-        if scalar.plain and _TYPED_WHEN_PLAIN.fullmatch(scalar.text):
-            self.wrong(f'must be text: write it in quotes, "{scalar.text}"')
-            return None
-        flaw = flaw_of_text(scalar.text, longest)
-        self.wrong(flaw) if flaw else scalar.text
-        return None
+        return self._text(lambda text: flaw_of_text(text, longest), example)
 
     def id(self, example: str) -> str | None:
         """An id."""
+        return self._text(flaw_of_id, example)
+
+    def _text(self, flaw_of: Callable[[str], str | None], example: str) -> str | None:
         scalar = self._scalar(example)
         if scalar is None:
             return None
         if scalar.plain and _TYPED_WHEN_PLAIN.fullmatch(scalar.text):
-            self.wrong(f'must be text: write it in quotes, "{scalar.text}"')
+            self.wrong(f"must be text: write it in quotes, {shown(scalar.text)}")
             return None
-        flaw = flaw_of_id(scalar.text)
-        self.wrong(flaw) if flaw else scalar.text
-        return None
+        flaw = flaw_of(scalar.text)
+        if flaw:
+            self.wrong(flaw)
+            return None
+        return scalar.text
 
     def choice(self, choices: Collection[str]) -> str | None:
         """One of those words."""
@@ -191,22 +188,22 @@ class Place:
         """An amount of money in minor units, above 0."""
         return self.whole(1, AMOUNT_MAX, "a whole number of minor units")
 
-    def read(self, reader: Callable[[str], T], example: str) -> T | None:
-        """What `reader` makes of a single value; `reader` raises NotATime with the words for the operator."""
+    def read(self, reader: Callable[[str], T], example: str, *, quoted: bool = False) -> T | None:
+        """What `reader` makes of a single value; `reader` raises NotATime with the words for the operator.
+
+        `quoted`: it must stand in quotes, because older YAML makes numbers and dates of such text.
+        """
         scalar = self._scalar(example)
         if scalar is None:
             return None
+        unquoted = quoted and scalar.plain
         try:
-            return reader(scalar.text)
+            value = reader(scalar.text)
         except NotATime as error:
-            self.wrong(str(error))
+            self.wrong(f"{error}, with the quotes" if unquoted else str(error))
             return None
-
-    def read_quoted(self, reader: Callable[[str], T], example: str) -> T | None:
-        """The same, for what must stand in quotes: older YAML makes a number of 10:00, and a date of a day."""
-        value = self.read(reader, example)
-        if value is not None and isinstance(self.node, Scalar) and self.node.plain:
-            self.wrong(f'must stand in quotes: "{self.node.text}"')
+        if unquoted:
+            self.wrong(f"must stand in quotes: {shown(scalar.text)}")
             return None
         return value
 

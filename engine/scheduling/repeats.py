@@ -65,7 +65,7 @@ def _skipped(place: Place) -> dict[date, Place] | None:
     skipped: dict[date, Place] = {}
     read = 0
     for item in items:
-        day = item.read_quoted(read_date, DATE_EXAMPLE)
+        day = item.read(read_date, DATE_EXAMPLE, quoted=True)
         read += day is not None
         if day in skipped:
             item.wrong(f"{day} is in this list twice: remove one")

@@ -151,7 +151,7 @@ def read_validity(place: Place) -> WrittenValidity | None:
         return None
     [(kind, value)] = found.items()
     if kind == "until":
-        until = value.read_quoted(read_end, LOCAL_EXAMPLE)
+        until = value.read(read_end, LOCAL_EXAMPLE, quoted=True)
         return WrittenValidity(until=until) if until else None
     days = value.whole(1, VALIDITY_DAYS_MAX)
     if days is None:

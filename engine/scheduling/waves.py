@@ -89,8 +89,8 @@ class WrittenWave:
         return self.repeat.times if self.repeat else 1
 
     def ids(self) -> list[str]:
-        """Ids of the drops that come of it; none where the id could not be read."""
-        if self.id is None:
+        """Ids of the drops that come of it; none where id or repeat could not be read."""
+        if self.id is None or (self.repeat is None and self.place.has("repeat")):
             return []
         return [occurrence_id(self.id, number + 1) for number in range(self.repeat.times)] if self.repeat else [self.id]
 
@@ -139,24 +139,13 @@ def _wave(place: Place, defaults: Shared, offers: Collection[str] | None, lists:
         return None
     shared = read_shared(found, place.keys(SHARED_KEYS), offers, lists).over(defaults)
     wave = found["id"].id("hubei-2021-r1-b1") if "id" in found else None
-    opens = found["opens_at"].read_quoted(read_start, LOCAL_EXAMPLE) if "opens_at" in found else None
-    closes = found["closes_at"].read_quoted(read_end, LOCAL_EXAMPLE) if "closes_at" in found else None
+    opens = found["opens_at"].read(read_start, LOCAL_EXAMPLE, quoted=True) if "opens_at" in found else None
+    closes = found["closes_at"].read(read_end, LOCAL_EXAMPLE, quoted=True) if "closes_at" in found else None
     repeat = read_repeat(found["repeat"]) if "repeat" in found else None
     if wave and repeat and len(occurrence_id(wave, 1)) > ID_CHARACTERS_MAX:
         most = ID_CHARACTERS_MAX - len(occurrence_id("", 1))
-        found["id"].wrong(
-            f"is too long for a wave with repeat: at most {most} characters, -b001 and so on come behind it"
-        )
-    if place.has("lasts") and place.has("closes_at"):
-        place.wrong("says both lasts and closes_at: remove one of them")
-    elif not place.has("closes_at") and "lasts" not in shared.given:
-        place.wrong_below("lasts", "is missing: write for example lasts: 4h, here or in wave_defaults, or a closes_at")
-    if "stock" not in shared.given:
-        place.wrong_below("stock", f"is missing: write for example stock: {_STOCK_EXAMPLE}, here or in wave_defaults")
-    if shared.rollover == NEXT and shared.rollover_place and not place.has("repeat"):
-        shared.rollover_place.wrong(
-            f"next needs a repeat, and wave {wave} has none: name the wave that gets its unsold stock"
-        )
+        found["id"].wrong(f"is too long for a wave with repeat: at most {most} characters, -b001 comes behind it")
+    _check_keys(place, shared, wave)
     ends = closes is not None if place.has("closes_at") else shared.lasts is not None
     return WrittenWave(
         place=place,
@@ -168,6 +157,20 @@ def _wave(place: Place, defaults: Shared, offers: Collection[str] | None, lists:
         shared=shared,
         readable=wave is not None and opens is not None and ends and (repeat is not None or not place.has("repeat")),
     )
+
+
+def _check_keys(place: Place, shared: Shared, wave: str | None) -> None:
+    """What must be here or in wave_defaults, and what cannot be together."""
+    if place.has("lasts") and place.has("closes_at"):
+        place.wrong("says both lasts and closes_at: remove one of them")
+    elif not place.has("closes_at") and "lasts" not in shared.given:
+        place.wrong_below("lasts", "is missing: write for example lasts: 4h, here or in wave_defaults, or a closes_at")
+    if "stock" not in shared.given:
+        place.wrong_below("stock", f"is missing: write for example stock: {_STOCK_EXAMPLE}, here or in wave_defaults")
+    if shared.rollover == NEXT and shared.rollover_place and not place.has("repeat"):
+        shared.rollover_place.wrong(
+            f"next needs a repeat, and wave {wave or 'without an id'} has none: name the wave that gets its unsold stock"
+        )
 
 
 def _stock(place: Place, offers: Collection[str] | None) -> dict[str, int] | None:
@@ -191,6 +194,6 @@ def _check_ids(waves: list[WrittenWave]) -> None:
     for wave in waves:
         twice = next((known for known in wave.ids() if known in first), None)
         if twice is not None:
-            wave.id_place.wrong(f"wave {twice} comes of line {first[twice].place.line} too: ids are used once")
+            wave.id_place.wrong(f"{twice} is taken by the wave in line {first[twice].place.line}: ids are used once")
         for known in wave.ids():
             first.setdefault(known, wave)
