@@ -151,9 +151,8 @@ class Desk:
         CLAIM_BATCH_SIZE.observe(len(batch))
         try:
             await self._decide(batch)
-        except Exception as error:
-            log.exception("desk failed", campaign=self._campaign, error=type(error).__name__)
-            raise
+        except Exception:  # the desk outlives a bad batch: its asks hear that the outcome is not known
+            log.exception("batch failed", campaign=self._campaign, claims=len(batch))
         finally:
             CLAIM_STEP_SECONDS.labels("script").observe(time.monotonic() - started_s)
             for waiting in batch:
@@ -166,9 +165,11 @@ class Desk:
         pause_ms = RETRY_PAUSE_MS
         while (refusal := await self._try(batch, trial)) is not None:
             if not trial.lost:
-                return self._end_all(batch, refusal)
+                self._end_all(batch, refusal)
+                return
             if time.monotonic() + pause_ms / 1000 >= deadline_s:
-                return self._end_all(batch, OUTCOME_UNKNOWN)
+                self._end_all(batch, OUTCOME_UNKNOWN)
+                return
             await asyncio.sleep(pause_ms / 1000)
             pause_ms = min(2 * pause_ms, RETRY_PAUSE_MAX_MS)
 
