@@ -1,0 +1,169 @@
+"""A child process that never outlives its parent.
+
+Three things could leave a process behind, and each has its answer here:
+- The parent ends in order: it calls `stop`, which asks, waits for a bounded time, and then insists.
+- The parent is killed (kill -9, the kernel's out-of-memory killer): nothing of it runs any more, so the kernel has to
+  do it. On Linux each child asks for a signal at its parent's death (PR_SET_PDEATHSIG). A supervising process or a pipe
+  to watch would do without Linux, but is itself one more process to die, and redis-server watches no pipe. Elsewhere
+  a killed parent leaves its servers running, and the folder's lock keeps a second pair from starting beside them.
+- Ctrl-C goes to every process of the terminal's group at once, and Redis would be gone before the writer has settled:
+  each child has a session of its own, so that only the parent hears it and stops them in order.
+
+The signal is tied to the thread that started the child: start children from the main thread only.
+"""
+
+import asyncio
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from msgspec import Struct
+
+from engine.embedded.files import storage
+from engine.errors import CannotRun
+
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+
+_LOOK_S = 0.02
+"""Pause between two looks whether a child has ended: far below what a person notices."""
+_TAIL_BYTES = 8_192
+_LOG_BYTES_MAX = 16 * 2**20
+"""A log above this is set aside as `.old` at the next start, so a data folder cannot fill up with logs."""
+
+
+class Insistence(Struct, frozen=True):
+    """One step of stopping: this signal, and so long for the child to end."""
+
+    signal: signal.Signals
+    wait_s: float
+
+
+class Child:
+    """One child process; its output goes to a log file. Can be started again after it has ended."""
+
+    def __init__(
+        self,
+        name: str,
+        log_path: Path,
+        stopping: Sequence[Insistence],
+        at_parents_death: signal.Signals = signal.SIGKILL,
+    ) -> None:
+        self.name = name
+        self.log_path = log_path
+        self._stopping = stopping
+        self._at_parents_death = at_parents_death
+        self._process: subprocess.Popen[bytes] | None = None
+        self._log_start = 0
+
+    @property
+    def pid(self) -> int:
+        """Its number; 0 before the start."""
+        return self._process.pid if self._process else 0
+
+    @property
+    def exit_status(self) -> int | None:
+        """None while it runs or was never started; below zero: the signal that ended it."""
+        return self._process.poll() if self._process else None
+
+    @property
+    def runs(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self._process is not None and self._process.poll() is None
+
+    def start(
+        self,
+        command: Sequence[str | Path],
+        *,
+        environment: Mapping[str, str],
+        folder: Path,
+        user: int | None = None,
+        group: int | None = None,
+        descriptors: Sequence[int] = (),
+    ) -> None:
+        """Start it. `descriptors` are open files that it inherits. CannotRun where that is not possible."""
+        assert not self.runs, f"{self.name} runs already"
+        with storage(self.log_path.parent), _open_log(self.log_path) as log:
+            self._log_start = log.tell()
+            try:
+                self._process = subprocess.Popen(
+                    list(command),
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    env=dict(environment),
+                    cwd=folder,
+                    umask=0o077,
+                    user=user,
+                    group=group,
+                    extra_groups=None if user is None else [],
+                    pass_fds=tuple(descriptors),
+                    start_new_session=True,
+                    preexec_fn=_leash(os.getpid(), self._at_parents_death),
+                )
+            except PermissionError as error:
+                raise CannotRun(f"{command[0]} may not be run here: {error.strerror}") from error
+            except FileNotFoundError as error:
+                raise CannotRun(f"{error.filename} is missing: the installation is not whole") from error
+
+    async def ended(self, within_s: float) -> bool:
+        """Wait until it has ended, for at most that long; whether it has."""
+        deadline = time.monotonic() + within_s
+        while self.runs:
+            if time.monotonic() >= deadline:
+                return False
+            await asyncio.sleep(_LOOK_S)
+        return True
+
+    async def stop(self, *, hurry: bool = False) -> None:
+        """End it: each step of `stopping` in turn, then SIGKILL for it and its group. `hurry` leaves out the waiting."""
+        if self._process is None:
+            return
+        for step in self._stopping:
+            if not self.runs:
+                return
+            self._process.send_signal(step.signal)
+            await self.ended(0.2 if hurry else step.wait_s)
+        if self.runs:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            await self.ended(5.0)
+
+    def tail(self, lines: int = 12) -> str:
+        """The last lines that it wrote since its start."""
+        try:
+            with self.log_path.open("rb") as log:
+                end = log.seek(0, os.SEEK_END)
+                log.seek(max(self._log_start, end - _TAIL_BYTES))
+                written = log.read().decode("utf-8", "replace")
+        except OSError:
+            return ""
+        return "\n".join(written.splitlines()[-lines:])
+
+
+def _open_log(path: Path):  # type: ignore[no-untyped-def]  # FileIO, opened for appending
+    if path.exists() and path.stat().st_size > _LOG_BYTES_MAX:
+        path.replace(path.with_suffix(path.suffix + ".old"))
+    file = open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600), "ab", buffering=0)
+    file.seek(0, os.SEEK_END)
+    return file
+
+
+def _leash(parent: int, last_signal: signal.Signals) -> Callable[[], None]:
+    """What the child does between fork and exec: one system call, after its user was set (that would undo it).
+
+    Nothing is imported or allocated that another thread could hold a lock on.
+    """
+
+    def in_child() -> None:
+        if _LIBC is None:
+            return
+        _LIBC.prctl(_PR_SET_PDEATHSIG, int(last_signal), 0, 0, 0)
+        if os.getppid() != parent:  # the parent died before the call: its death was missed
+            os._exit(1)
+
+    return in_child

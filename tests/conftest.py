@@ -1,0 +1,104 @@
+"""Fixtures that every test may ask for. Servers are real ones (tests/support/servers.py).
+
+DROPWAVE_TEST_LOOP   uvloop (default), asyncio or debug: the event loop of this run
+DROPWAVE_TEST_SEED   repeats the random choices of a run; the header of each run tells its seed
+DROPWAVE_TEST_FOLDER where the servers keep their data, instead of in memory
+"""
+
+import os
+import random
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import hypothesis
+import pytest
+
+from engine.settings import Settings
+from tests.support.loops import LOOPS
+from tests.support.servers import TestServers
+
+if TYPE_CHECKING:
+    from engine.hotstore.store import HotStore
+    from engine.ledger.database import Ledger
+
+_SEED = int(os.environ.get("DROPWAVE_TEST_SEED") or random.SystemRandom().randrange(2**32))
+
+# A machine that is busy with something else must not fail a test; what failed is printed as something to paste.
+hypothesis.settings.register_profile("dropwave", deadline=None, print_blob=True)
+hypothesis.settings.load_profile("dropwave")
+
+
+def pytest_report_header() -> list[str]:
+    return [f"event loop: {_loop_name()}, seed: {_SEED} (DROPWAVE_TEST_SEED={_SEED} repeats it)"]
+
+
+def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> dict[str, Callable[[], object]]:
+    """Every test under the loop of the run; those marked `loops` under each."""
+    if item.get_closest_marker("loops"):
+        return dict(LOOPS)
+    return {_loop_name(): LOOPS[_loop_name()]}
+
+
+def _loop_name() -> str:
+    return os.environ.get("DROPWAVE_TEST_LOOP") or "uvloop"
+
+
+@pytest.fixture
+def seed() -> int:
+    """The seed of this run: give it to every random.Random of a test."""
+    return _SEED
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[TestServers]:
+    """The servers of this run."""
+    running = TestServers()
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def redis_url(servers: TestServers) -> str:
+    """Address of a Redis that is empty when the test begins."""
+    return servers.empty_redis()
+
+
+@pytest.fixture
+def database_url(servers: TestServers) -> Iterator[str]:
+    """Address of a migrated, empty ledger of this test's own."""
+    url = servers.new_database()
+    yield url
+    servers.drop_database(url)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Settings for tests: a data folder of their own, any free port, short pauses; they name no server."""
+    return Settings(
+        data=str(tmp_path / "data"),
+        port=0,
+        secret="5ec7e7" * 10 + "5ec7",
+        board_refresh_ms=20,
+        steward_pass_ms=20,
+    )
+
+
+@pytest.fixture
+async def store(redis_url: str, settings: Settings) -> "AsyncIterator[HotStore]":
+    """A connected hot store, empty."""
+    from engine.hotstore.store import HotStore
+
+    connected = await HotStore.connect(redis_url, settings)
+    yield connected
+    await connected.close()
+
+
+@pytest.fixture
+async def ledger(database_url: str, settings: Settings) -> "AsyncIterator[Ledger]":
+    """A connected ledger, migrated and empty."""
+    from engine.ledger.database import Ledger
+
+    connected = await Ledger.connect(database_url, settings)
+    yield connected
+    await connected.close()

@@ -1,0 +1,1 @@
+"""What several tests share: waiting, event loops, servers. No test lives here."""
