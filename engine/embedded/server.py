@@ -47,22 +47,31 @@ class EmbeddedServer(ABC):
         await self._lock.take()
         try:
             await self._prepare()
-            for _ in range(_PORTS_TRIED_MAX):
-                self.port = free_port(self.folder / "port")
-                self._launch(self._lock.descriptor)
-                if await self._answers():
-                    return self.url
-                if "Address already in use" not in self.child.tail():
-                    raise CannotRun(self.trouble("did not start"))
-            raise CannotRun(f"{self.title}: {_PORTS_TRIED_MAX} free ports in turn were taken by others; try again")
+            await self._launch_on_a_free_port()
         except BaseException:
-            await self.stop(hurry=True)
+            self.hurry()
+            await self.stop()
             raise
+        return self.url
 
-    async def stop(self, *, hurry: bool = False) -> None:
+    async def _launch_on_a_free_port(self) -> None:
+        for _ in range(_PORTS_TRIED_MAX):
+            self.port = free_port(self.folder / "port")
+            self._launch(self._lock.descriptor)
+            if await self._answers():
+                return
+            if "Address already in use" not in self.child.tail():
+                raise CannotRun(self.trouble("did not start"))
+        raise CannotRun(f"{self.title}: {_PORTS_TRIED_MAX} free ports in turn were taken by others; try again")
+
+    async def stop(self) -> None:
         """End it in order, within seconds. Stopping twice, or what never started, does nothing."""
-        await self.child.stop(hurry=hurry)
+        await self.child.stop()
         self._lock.release()
+
+    def hurry(self) -> None:
+        """Cut short the stop that is under way or comes next."""
+        self.child.hurry()
 
     def trouble(self, what: str) -> str:
         """One clear line on why the child ended, and where the rest is."""
