@@ -68,6 +68,12 @@ LOG_LAG: Final = Gauge(
 )
 SETTLED_CLAIMS: Final = Counter("dropwave_settled_claims", "Claims committed to the ledger.", ["campaign"])
 SETTLE_SECONDS: Final = Histogram("dropwave_settle_seconds", "One settling transaction.", buckets=_STEP_SECONDS)
+CURSORS_MOVED: Final = Counter(
+    "dropwave_cursors_moved", "Settling transactions that found the cursor moved by somebody else.", ["campaign"]
+)
+SHARD_ALARMS: Final = Counter(
+    "dropwave_shard_alarms", "Times a shard was stopped because its log contradicted the ledger.", ["campaign"]
+)
 ACTS: Final = Counter("dropwave_acts", "Acts that reached the hot store.", ["kind"])
 RECOVERIES: Final = Counter(
     "dropwave_recoveries", "Shards bound again after a restart, a promotion or a load.", ["campaign", "how"]
@@ -105,8 +111,8 @@ def clear_metrics(folder: Path) -> None:
 
 _HIDDEN: Final = "[hidden]"
 _HIDDEN_KEYS: Final = frozenset(
-    ("authorization", "body", "cookie", "set_cookie", "password", "secret", "secret_previous", "jwt_secret", "secrets")
-    + ("token", "tokens", "ticket", "tickets", "code", "codes", "voucher", "vouchers", "claimant", "person", "tags")
+    {"authorization", "body", "cookie", "set_cookie", "password", "secret", "secret_previous", "jwt_secret", "secrets"}
+    | {"token", "tokens", "ticket", "tickets", "code", "codes", "voucher", "vouchers", "claimant", "person", "tags"}
 )
 _SECRETS_IN_TEXT: Final = re.compile(
     r"(?P<scheme>\b(?:Bearer|Ticket|Basic)\s+)\S+"  # a header's value

@@ -2,7 +2,7 @@
 -- together and can be moved or dropped together. Instants are timestamptz; money is in minor units.
 
 create table campaigns (
-    campaign_no   integer generated always as identity (minvalue 0 maxvalue 32767) primary key,
+    campaign_no   integer primary key check (campaign_no between 0 and 32767),   -- given by apply, for good
     id            text not null unique,
     code_prefix   text not null unique,         -- first three characters of every voucher code
     revision      integer not null,             -- applies that changed something, from 1
@@ -11,9 +11,10 @@ create table campaigns (
     applied_at    timestamptz not null default now()
 );
 
+-- Offers and waves that left the file keep their rows, so that their numbers are never given again.
 create table offers (
     campaign_no   integer not null references campaigns,
-    offer_no      smallint not null,            -- small and for good: claims name offers by it
+    offer_no      smallint not null check (offer_no > 0),    -- small and for good: claims name offers by it
     id            text not null,
     primary key (campaign_no, offer_no),
     unique (campaign_no, id)
@@ -31,17 +32,19 @@ create table terms (
     foreign key (campaign_no, offer_no) references offers
 );
 
+-- Times, stock and state: as applied, then as the settled acts of the wave say. What else a wave has
+-- (eligibility, rollover) stands in the definition alone.
 create table waves (
     campaign_no   integer not null references campaigns,
-    wave_no       smallint not null,
+    wave_no       smallint not null check (wave_no > 0),
     id            text not null unique,         -- unique over all campaigns: the claim endpoint names it alone
     round         text not null,
     day           date not null,                -- of the opening, in the campaign's zone
     opens_at      timestamptz not null,
     closes_at     timestamptz not null,
-    eligibility   jsonb,                        -- domain Eligibility, where the wave has its own
-    rollover      text,
-    state         text not null default 'scheduled'
+    revision      integer not null,             -- of the campaign, when apply last wrote this wave
+    withdrawn     boolean not null default false,            -- no longer in the file
+    state         text not null default 'scheduled'          -- scheduled: not yet in the hot store
                   check (state in ('scheduled', 'live', 'paused', 'closed', 'cancelled')),
     reason        text not null default '',
     closed_at     timestamptz,
@@ -110,11 +113,12 @@ create table acts (
     number        bigint not null,
     id            text not null,
     kind          text not null,
-    wave_no       smallint,
+    wave_no       smallint not null,            -- 0: an act on the campaign
+    revision      integer not null,             -- put_campaign: of the catalogue that was put; else 0
     actor         text not null,
     reason        text not null,
     decided_at    timestamptz not null,         -- by the store's clock
-    state         jsonb,                        -- the wave after the act
+    state         jsonb,                        -- domain WaveState, the wave after the act
     settled_at    timestamptz not null default now(),
     primary key (campaign_no, epoch, sequence),
     unique (campaign_no, number)

@@ -1,0 +1,141 @@
+"""Reading campaigns as they were applied."""
+
+from collections import defaultdict
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from engine.domain.campaign import Campaign, Catalogue, CatalogueOffer, CatalogueWave, Promise, Terms
+from engine.ledger.database import Ledger
+from engine.ledger.instants import unix_ms
+from engine.ledger.queries import load_queries
+
+_SQL = load_queries("catalogues")
+_CAMPAIGN = msgspec.json.Decoder(Campaign)
+_PROMISE = msgspec.json.Decoder(Promise)
+
+
+class WaveRow(Struct, frozen=True):
+    """What the ledger knows of a wave's course: scheduled, live, paused, closed or cancelled.
+
+    `closed_at_ms` is 0 while no act has closed it.
+    """
+
+    state: str
+    reason: str
+    closed_at_ms: int
+
+
+class Promises(Struct, frozen=True):
+    """All that vouchers of a campaign depend on: every version of every offer's terms, and each wave's day.
+
+    Offers and waves that have left the campaign's file since are there too: a claim may still name them.
+    """
+
+    terms: dict[tuple[int, int], Promise]
+    """Keyed by (offer_no, version)."""
+    days: dict[int, str]
+    """ISO dates, keyed by wave_no."""
+
+
+async def read_catalogue(ledger: Ledger, campaign: str) -> Catalogue | None:
+    """The campaign with that id, or None."""
+    async with ledger.snapshot() as connection:
+        return (await catalogues_within(connection, campaign)).get(campaign)
+
+
+async def all_catalogues(ledger: Ledger) -> list[Catalogue]:
+    """Every campaign, in the order of their numbers."""
+    async with ledger.snapshot() as connection:
+        return list((await catalogues_within(connection, None)).values())
+
+
+async def find_wave(ledger: Ledger, wave: str) -> tuple[Catalogue, CatalogueWave, WaveRow] | None:
+    """The wave with that id, its campaign, and how it stands; None where no campaign has it now."""
+    async with ledger.snapshot() as connection:
+        campaign = await connection.fetchval(_SQL["campaign_of_wave"], wave)
+        if campaign is None:
+            return None
+        catalogue = (await catalogues_within(connection, campaign))[campaign]
+        rows = await connection.fetch(_SQL["waves"], campaign)
+    row = next(row for row in rows if row["id"] == wave)
+    found = next(each for each in catalogue.waves if each.id == wave)
+    closed_at_ms = 0 if row["closed_at"] is None else unix_ms(row["closed_at"])
+    return catalogue, found, WaveRow(row["state"], row["reason"], closed_at_ms)
+
+
+async def read_promises(ledger: Ledger, campaign_no: int) -> Promises:
+    """What the vouchers of that campaign depend on."""
+    async with ledger.snapshot() as connection:
+        promises = await connection.fetch(_SQL["promises"], campaign_no)
+        days = await connection.fetch(_SQL["days"], campaign_no)
+    return Promises(
+        {(row["offer_no"], row["version"]): _PROMISE.decode(row["promise"]) for row in promises},
+        {row["wave_no"]: row["day"].isoformat() for row in days},
+    )
+
+
+async def catalogues_within(connection: Any, campaign: str | None) -> dict[str, Catalogue]:
+    """The catalogues by id (of one campaign, or of all), read on a connection that sees one state of the ledger."""
+    campaigns = await connection.fetch(_SQL["campaigns"], campaign)
+    offers = _by_campaign(await connection.fetch(_SQL["offers"], campaign))
+    terms = _by_campaign(await connection.fetch(_SQL["terms"], campaign))
+    waves = _by_campaign(await connection.fetch(_SQL["waves"], campaign))
+    stocks = _by_campaign(await connection.fetch(_SQL["stocks"], campaign))
+    return {
+        row["id"]: _catalogue(row, offers[no], terms[no], waves[no], stocks[no])
+        for row in campaigns
+        for no in [row["campaign_no"]]
+    }
+
+
+def _by_campaign(rows: list[Any]) -> defaultdict[int, list[Any]]:
+    grouped: defaultdict[int, list[Any]] = defaultdict(list)
+    for row in rows:
+        grouped[row["campaign_no"]].append(row)
+    return grouped
+
+
+def _catalogue(row: Any, offers: list[Any], terms: list[Any], waves: list[Any], stocks: list[Any]) -> Catalogue:
+    """Offers and waves come in the order of the file, which is the order in which people want to see them."""
+    definition = _CAMPAIGN.decode(row["definition"])
+    versions: defaultdict[int, list[Terms]] = defaultdict(list)
+    for each in terms:
+        versions[each["offer_no"]].append(Terms(each["version"], each["hash"], _PROMISE.decode(each["promise"])))
+    totals: defaultdict[int, dict[int, int]] = defaultdict(dict)
+    for each in stocks:
+        totals[each["wave_no"]][each["offer_no"]] = each["total"]
+    offer_nos = {each["id"]: each["offer_no"] for each in offers}
+    wave_rows = {each["id"]: each for each in waves}
+    return Catalogue(
+        campaign_no=row["campaign_no"],
+        id=row["id"],
+        revision=row["revision"],
+        code_prefix=row["code_prefix"],
+        title=definition.title,
+        timezone=definition.timezone,
+        currency=definition.currency,
+        by=definition.by,
+        limits=definition.limits,
+        cap=definition.cap,
+        eligibility=definition.eligibility,
+        offers=tuple(
+            CatalogueOffer(offer_nos[offer.id], offer.id, tuple(versions[offer_nos[offer.id]]))
+            for offer in definition.offers
+        ),
+        waves=tuple(
+            CatalogueWave(
+                no=wave_rows[wave.id]["wave_no"],
+                id=wave.id,
+                round=wave_rows[wave.id]["round"],
+                day=wave_rows[wave.id]["day"].isoformat(),
+                opens_at_ms=unix_ms(wave_rows[wave.id]["opens_at"]),
+                closes_at_ms=unix_ms(wave_rows[wave.id]["closes_at"]),
+                stock=totals[wave_rows[wave.id]["wave_no"]],
+                eligibility=wave.eligibility,
+                rollover=wave.rollover,
+            )
+            for wave in definition.waves
+        ),
+    )

@@ -1,0 +1,37 @@
+"""Leases: who is steward, who writes.
+
+A lease keeps a second one from working in vain. It promises nothing: a holder that slept past its end
+still believes in it, and it is the cursor and the epochs that refuse what it then does.
+"""
+
+from msgspec import Struct
+
+from engine.ledger.database import Ledger
+from engine.ledger.queries import load_queries
+
+_SQL = load_queries("leases")
+
+
+class Lease(Struct, frozen=True):
+    """A role that is held. `term` rises with each new holder, never within one's time."""
+
+    role: str
+    holder: str
+    term: int
+
+
+async def take_lease(ledger: Ledger, role: str, holder: str, lease_ms: int) -> Lease | None:
+    """Take the role, or keep it, for `lease_ms` from now on; None while somebody else's lease is alive."""
+    row = await ledger.fetch_row(_SQL["take_lease"], role, holder, lease_ms)
+    return None if row is None else Lease(role, holder, row["term"])
+
+
+async def release_lease(ledger: Ledger, lease: Lease) -> None:
+    """Let go of the role, so that the next need not wait. Does nothing where it is somebody else's by now."""
+    await ledger.fetch(_SQL["release_lease"], lease.role, lease.holder, lease.term)
+
+
+async def read_term(ledger: Ledger, role: str) -> int:
+    """The term of whoever took that role last; 0 where nobody ever did."""
+    row = await ledger.fetch_row(_SQL["read_term"], role)
+    return 0 if row is None else row["term"]

@@ -1,0 +1,38 @@
+-- name: counts
+select wave_no, offer_no, count(*) as claims, max(unit) as unit_max
+from claims where campaign_no = $1
+group by wave_no, offer_no
+
+-- name: holdings
+select wave_no, offer_no, request_no, epoch, sequence, unit, nth, terms_version,
+       (extract(epoch from claimed_at) * 1000)::bigint, code, claimant, coalesce(account, claimant)
+from claims where campaign_no = $1
+order by claimant, nth
+
+-- name: of_claimant
+select wave_no, offer_no, request_no, epoch, sequence, unit, nth, terms_version,
+       (extract(epoch from claimed_at) * 1000)::bigint, code, claimant, coalesce(account, claimant)
+from claims where campaign_no = $1 and claimant = $2
+order by nth
+
+-- name: of_account
+-- Two looks a campaign, each by an index: claims whose claimant is the account, and those of an account
+-- that claimed for somebody (limits counted by person).
+select c.id, found.*
+from campaigns c cross join lateral (
+    select wave_no, offer_no, request_no, epoch, sequence, unit, nth, terms_version,
+           (extract(epoch from claimed_at) * 1000)::bigint as claimed_at_ms, code, claimant, $1::text as account
+    from claims where campaign_no = c.campaign_no and claimant = $1 and account is null
+    union all
+    select wave_no, offer_no, request_no, epoch, sequence, unit, nth, terms_version,
+           (extract(epoch from claimed_at) * 1000)::bigint, code, claimant, account
+    from claims where campaign_no = c.campaign_no and account = $1
+) found
+order by found.claimed_at_ms desc, c.campaign_no desc, found.epoch desc, found.sequence desc
+limit $2
+
+-- name: of_codes
+select k.wave_no, k.offer_no, k.request_no, k.epoch, k.sequence, k.unit, k.nth, k.terms_version,
+       (extract(epoch from k.claimed_at) * 1000)::bigint, k.code, k.claimant, coalesce(k.account, k.claimant)
+from vouchers v join claims k using (campaign_no, epoch, sequence)
+where v.campaign_no = $1 and v.code = any($2::text[]) and k.code = v.code

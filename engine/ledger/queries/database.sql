@@ -1,0 +1,2 @@
+-- name: server_settings
+select name, setting from pg_settings where name = any($1::text[])

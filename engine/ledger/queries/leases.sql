@@ -1,0 +1,18 @@
+-- name: take_lease
+-- Only the clock of Postgres counts. The same holder goes on under the same term; whoever takes over gets the next.
+insert into leases as lease (role, holder, term, expires_at)
+values ($1, $2, 1, clock_timestamp() + $3 * interval '1 millisecond')
+on conflict (role) do update
+set holder = excluded.holder,
+    term = lease.term + (lease.holder <> excluded.holder)::integer,
+    expires_at = clock_timestamp() + $3 * interval '1 millisecond'
+where lease.holder = excluded.holder or lease.expires_at <= clock_timestamp()
+returning term
+
+-- name: release_lease
+-- The row stays, so that terms go on rising.
+update leases set expires_at = clock_timestamp()
+where role = $1 and holder = $2 and term = $3 and expires_at > clock_timestamp()
+
+-- name: read_term
+select coalesce(max(term), 0) as term from leases where role = $1

@@ -1,0 +1,185 @@
+"""Settling: decisions of the log become rows, in one transaction with the cursor that counts them.
+
+The first statement is a compare-and-set of the cursor. Whoever slept, or runs beside another one, loses
+it and changes nothing, so that each decision is settled exactly once without a lock that outlives its
+holder. Tens of thousands of claims a second come through here: rows go by binary COPY, and the Python
+for one claim is two tuples.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from engine.domain.decisions import ActLine, LogEntry, WaveState
+from engine.domain.outcome import Claim
+from engine.errors import CursorMoved, LedgerRefused
+from engine.ledger.cursors import Cursor
+from engine.ledger.database import Ledger
+from engine.ledger.instants import instant
+from engine.ledger.queries import load_queries
+
+_SQL = load_queries("settlement")
+
+_CLAIM_COLUMNS = (
+    "campaign_no",
+    "epoch",
+    "sequence",
+    "wave_no",
+    "offer_no",
+    "unit",
+    "nth",
+    "request_no",
+    "terms_version",
+    "claimed_at",
+    "claimant",
+    "account",
+    "code",
+)
+_VOUCHER_COLUMNS = ("campaign_no", "code", "epoch", "sequence", "valid_from", "expires_at")
+
+
+class VoucherRow(Struct, frozen=True):
+    """The voucher that a claim (epoch, sequence) issues."""
+
+    code: str
+    epoch: int
+    sequence: int
+    valid_from_ms: int
+    expires_at_ms: int
+
+
+async def settle(
+    ledger: Ledger,
+    cursor: Cursor,
+    last: int,
+    claims: Sequence[Claim],
+    vouchers: Sequence[VoucherRow],
+    acts: Sequence[LogEntry],
+) -> Cursor:
+    """Settle the decisions behind the cursor up to number `last`, all of the cursor's epoch; the cursor after it.
+
+    Raises CursorMoved where somebody else has settled since or the epoch was raised (nothing was changed),
+    LedgerRefused where the data contradict the ledger (nothing was changed), LedgerUnavailable where it is
+    not known whether the commit was done: the cursor, read again, tells.
+    """
+    if cursor.last + len(claims) + len(acts) != last:
+        raise LedgerRefused(
+            f"{cursor.campaign}: {len(claims)} claims and {len(acts)} acts behind {cursor.last} do not end at {last}"
+        )
+    no, act, revision = cursor.campaign_no, cursor.act, cursor.revision
+    steps = []
+    for entry in acts:
+        line = _act(entry)
+        act = max(act, line.number)
+        revision = max(revision, line.revision if line.kind == "put_campaign" else 0)
+        steps.append((entry, max(revision, line.revision)))
+    async with ledger.transaction() as connection:
+        moved = await connection.fetchrow(_SQL["move_cursor"], no, cursor.epoch, cursor.last, last, act, revision)
+        if moved is None:
+            raise CursorMoved(f"{cursor.campaign}: the cursor is no longer at {cursor.epoch}-{cursor.last}")
+        await _copy(connection, "claims", _CLAIM_COLUMNS, _claim_rows(no, claims))
+        await _copy(connection, "vouchers", _VOUCHER_COLUMNS, _voucher_rows(no, vouchers))
+        for entry, made_from in steps:
+            await _keep_act(connection, no, entry, made_from)
+    return replace(cursor, last=last, act=moved["act"], revision=moved["revision"])
+
+
+async def _copy(connection: Any, table: str, columns: Sequence[str], rows: Iterator[tuple[Any, ...]]) -> None:
+    try:
+        await connection.copy_records_to_table(table, columns=columns, records=rows)
+    except (OverflowError, TypeError, ValueError) as error:
+        # A value that asyncpg could not encode; the message would quote it
+        raise LedgerRefused(f"a value does not fit a column of {table} ({type(error).__name__})") from error
+
+
+def _claim_rows(campaign_no: int, claims: Sequence[Claim]) -> Iterator[tuple[Any, ...]]:
+    moments = _Moments()
+    for claim in claims:
+        yield (
+            campaign_no,
+            claim.epoch,
+            claim.sequence,
+            claim.wave_no,
+            claim.offer_no,
+            claim.unit,
+            claim.nth,
+            claim.request_no,
+            claim.terms_version,
+            moments[claim.claimed_at_ms],
+            claim.claimant,
+            None if claim.account == claim.claimant else claim.account,
+            claim.code,
+        )
+
+
+def _voucher_rows(campaign_no: int, vouchers: Sequence[VoucherRow]) -> Iterator[tuple[Any, ...]]:
+    moments = _Moments()
+    for voucher in vouchers:
+        yield (
+            campaign_no,
+            voucher.code,
+            voucher.epoch,
+            voucher.sequence,
+            moments[voucher.valid_from_ms],
+            moments[voucher.expires_at_ms],
+        )
+
+
+class _Moments(dict[int, datetime]):
+    """Instants by their milliseconds, for one batch: the claims of one log entry share theirs."""
+
+    def __missing__(self, ms: int) -> datetime:
+        moment = self[ms] = instant(ms)
+        return moment
+
+
+async def _keep_act(connection: Any, campaign_no: int, entry: LogEntry, made_from: int) -> None:
+    """Keep the act, and make the wave's row say what the act put, where it put a wave."""
+    act = _act(entry)
+    await connection.execute(
+        _SQL["insert_act"],
+        campaign_no,
+        entry.epoch,
+        entry.last,
+        act.number,
+        act.id,
+        act.kind,
+        act.wave_no,
+        act.revision,
+        act.actor,
+        act.reason,
+        instant(entry.at_ms),
+        None if act.state is None else msgspec.json.encode(act.state).decode(),
+    )
+    if act.state is not None:
+        await _put_wave(connection, campaign_no, act.wave_no, act.state, made_from)
+
+
+async def _put_wave(connection: Any, campaign_no: int, wave_no: int, state: WaveState, made_from: int) -> None:
+    """Make the wave's row say what the act put.
+
+    `made_from` is the catalogue revision that the hot store had at this act. Where apply has written the wave
+    since, its times and stock are newer than the act's and stay: the steward puts them next.
+    """
+    closed_at = instant(state.closed_ms) if state.closed_ms else None
+    row = await connection.fetchrow(
+        _SQL["put_wave_state"], campaign_no, wave_no, state.id, state.state, state.reason, closed_at
+    )
+    if row is None:
+        raise LedgerRefused(f"an act names wave {wave_no} ({state.id}), which the ledger does not have")
+    if made_from < row["revision"]:
+        return
+    day, opens_at, closes_at = date.fromisoformat(state.day), instant(state.opens_ms), instant(state.closes_ms)
+    await connection.execute(_SQL["put_wave_times"], campaign_no, wave_no, state.round, day, opens_at, closes_at)
+    totals = {int(offer_no): offer.total for offer_no, offer in state.offers.items()}
+    await connection.execute(_SQL["put_stocks"], campaign_no, wave_no, list(totals), list(totals.values()))
+
+
+def _act(entry: LogEntry) -> ActLine:
+    if entry.act is None:
+        raise LedgerRefused(f"log entry {entry.epoch}-{entry.last} was given as an act and is none")
+    return entry.act

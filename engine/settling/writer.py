@@ -1,0 +1,263 @@
+"""The writer: carries every campaign's log into the ledger, batch by batch.
+
+One writer works, by a lease; others stand by. The lease only saves work. What keeps it right is the
+cursor in the ledger, which each batch moves by compare-and-set: a writer that slept, or two at once,
+change nothing twice.
+
+    what went wrong                     what the writer does
+    Postgres or Redis away              waits, longer each time up to a bound, then reads the cursors anew
+    the cursor is not where it was      reads it anew and goes on from there
+    the log contradicts the ledger      raises the alarm: logs, unbinds the shard, leaves it alone until a
+                                        recovery has raised its epoch; the other shards go on
+    it is killed                        the log keeps everything; the next writer begins at the cursor
+"""
+
+import asyncio
+import os
+import random
+import socket
+import time
+from collections.abc import Mapping
+
+import structlog
+from msgspec import Struct
+
+from engine.domain.decisions import LogEntry
+from engine.errors import (
+    CursorMoved,
+    DropwaveError,
+    HotStoreError,
+    LedgerError,
+    LedgerRefused,
+    LedgerUnavailable,
+    ShardBroken,
+)
+from engine.hotstore.load import unbind
+from engine.hotstore.log import read_log, tell_settled, trim_log, wait_log
+from engine.hotstore.store import HotStore
+from engine.hotstore.view import loaded_campaigns
+from engine.ledger.cursors import Cursor, all_cursors, read_cursor
+from engine.ledger.database import Ledger
+from engine.ledger.leases import Lease, read_term, release_lease, take_lease
+from engine.service import Loop
+from engine.settings import Settings
+from engine.settling.settler import Settler
+from engine.settling.trimming import Place, PlaceHistory
+from engine.telemetry import CURSORS_MOVED, LOG_LAG, SHARD_ALARMS
+
+log = structlog.get_logger(__name__)
+
+ROLE = "writer"
+STEWARD_ROLE = "steward"
+
+LOOK_AGAIN_MS = 250
+"""How often campaigns and cursors are read anew, and the longest wait for an entry: a campaign that was just
+loaded, or got a new epoch, waits this long for its writer, long before its first wave opens."""
+STAND_BY_MS = 50
+"""Pause between two looks whether this writer leads; no store is asked."""
+BACK_OFF_MS = 100
+BACK_OFF_MAX_MS = 2_000
+"""Pause after a failure of a store, doubled each time. At most 2 s: a claim whose `ack` is `settled` waits five."""
+
+
+class Alarm(Struct):
+    """A shard that is left alone while its cursor stays in that epoch; `unbound` once nobody decides in it any more."""
+
+    epoch: int
+    reason: str
+    unbound: bool = False
+
+
+class Writer:
+    """One candidate for the writer's role. A service."""
+
+    def __init__(self, ledger: Ledger, store: HotStore, settings: Settings, holder: str = "") -> None:
+        self._ledger = ledger
+        self._store = store
+        self._settings = settings
+        self._holder = holder or f"{socket.gethostname()}:{os.getpid()}"
+        self._settler = Settler(ledger)
+        self._lease: Lease | None = None
+        self._lease_end_s = 0.0
+        self._cursors: dict[str, Cursor] = {}
+        self._told: dict[str, Place] = {}
+        self._histories: dict[str, PlaceHistory] = {}
+        self._alarms: dict[str, Alarm] = {}
+        self._look_again_s = 0.0
+        self._failures = 0
+        self._stopping = asyncio.Event()
+        # The lease is renewed beside the passes: one commit may take longer than a lease lasts.
+        self._leading = Loop("writer lease", self._lead, settings.lease_ms / 3000)
+        self._passes = Loop("writer", self._pass, 0.0)
+
+    async def start(self) -> None:
+        """Stand for the role and begin."""
+        self._stopping.clear()
+        await self._leading.start()
+        await self._passes.start()
+
+    async def stop(self) -> None:
+        """Settle what is in the log by now, for at most `drain_ms`, and let another one lead at once."""
+        self._stopping.set()
+        await self._passes.stop()
+        await self._drain()
+        await self._leading.stop()
+        lease, self._lease = self._lease, None
+        if lease is not None:
+            try:
+                await release_lease(self._ledger, lease)
+            except DropwaveError as error:  # it runs out by itself
+                log.info("lease not released", role=ROLE, error=str(error))
+
+    @property
+    def leads(self) -> bool:
+        """Whether this writer holds the role, as far as it knows."""
+        return self._lease is not None and time.monotonic() < self._lease_end_s
+
+    async def _lead(self) -> None:
+        before, asked_s = self._lease, time.monotonic()
+        self._lease = await take_lease(self._ledger, ROLE, self._holder, self._settings.lease_ms)
+        self._lease_end_s = asked_s + self._settings.lease_ms / 1000
+        if self._lease is not None and self._lease != before:
+            log.info("leads", role=ROLE, term=self._lease.term)
+
+    async def _pass(self) -> None:
+        """One look at the logs. A store that fails ends the pass; one shard that fails does not."""
+        if not self.leads:
+            self._look_again_s = 0.0  # another writer may move the cursors meanwhile
+            await self._rest(STAND_BY_MS)
+            return
+        try:
+            await self._look_again()
+            await self._settle_all(await self._read(LOOK_AGAIN_MS))
+            await self._trim()
+            self._failures = 0
+        except (LedgerError, HotStoreError) as error:
+            await self._back_off(error)
+
+    async def _drain(self) -> None:
+        """A planned stop leaves nothing behind. What keeps coming is for the next writer."""
+        end_s = time.monotonic() + self._settings.drain_ms / 1000
+        try:
+            while self.leads and time.monotonic() < end_s:
+                found = await self._read(wait_ms=1)
+                if not found:
+                    return
+                await self._settle_all(found)
+        except (LedgerError, HotStoreError) as error:
+            log.info("the rest of the log is left to the next writer", error=str(error))
+
+    async def _look_again(self) -> None:
+        """Which campaigns are loaded, and where their cursors are; what is still owed to the hot store."""
+        if time.monotonic() < self._look_again_s:
+            return
+        loaded = await loaded_campaigns(self._store)
+        cursors = {cursor.campaign: cursor for cursor in await all_cursors(self._ledger)}
+        self._cursors = {campaign: cursors[campaign] for campaign in loaded if campaign in cursors}
+        for campaign in list(self._alarms):
+            if campaign not in self._cursors or self._cursors[campaign].epoch != self._alarms[campaign].epoch:
+                del self._alarms[campaign]
+        for memory in (self._told, self._histories):
+            for campaign in memory.keys() - self._cursors.keys():
+                memory.pop(campaign)
+        await self._unbind_broken()
+        await self._tell()
+        self._look_again_s = time.monotonic() + LOOK_AGAIN_MS / 1000
+
+    async def _read(self, wait_ms: int) -> Mapping[str, list[LogEntry]]:
+        """Entries behind the cursors, of every shard that is in order; waits where there are none."""
+        after = {
+            cursor.campaign: cursor.place for cursor in self._cursors.values() if cursor.campaign not in self._alarms
+        }
+        if not after:
+            await self._rest(wait_ms)
+            return {}
+        try:
+            return await wait_log(self._store, after, wait_ms, self._settings.log_entries_max)
+        except ShardBroken:
+            return await self._read_singly(after)
+
+    async def _read_singly(self, after: Mapping[str, Place]) -> Mapping[str, list[LogEntry]]:
+        """Some entry of some shard cannot be read. One entry of each: what stands before it is settled still."""
+        found = {}
+        for campaign, place in after.items():
+            try:
+                found[campaign] = await read_log(self._store, campaign, place, 1)
+            except ShardBroken as error:
+                await self._alarm(self._cursors[campaign], error)
+        return found
+
+    async def _settle_all(self, found: Mapping[str, list[LogEntry]]) -> None:
+        for campaign, entries in found.items():
+            await self._settle(self._cursors[campaign], entries)
+        await self._tell()
+
+    async def _settle(self, cursor: Cursor, entries: list[LogEntry]) -> None:
+        campaign = cursor.campaign
+        if entries and entries[-1].epoch == cursor.epoch:
+            LOG_LAG.labels(campaign).set(entries[-1].last - cursor.last)
+        try:
+            after = await self._settler.settle(cursor, entries)
+        except (CursorMoved, ShardBroken, LedgerRefused) as error:
+            if isinstance(error, CursorMoved):
+                CURSORS_MOVED.labels(campaign).inc()
+            # The cursor that was used may be old: another writer, or a recovery, was here. Only what contradicts
+            # the ledger as it stands now is an alarm.
+            now = await read_cursor(self._ledger, cursor.campaign_no)
+            self._cursors[campaign] = now
+            if now.place == cursor.place and not isinstance(error, CursorMoved):
+                await self._alarm(now, error)
+            return
+        self._cursors[campaign] = after
+        LOG_LAG.labels(campaign).set(max(0, entries[-1].last - after.last))
+
+    async def _alarm(self, cursor: Cursor, error: DropwaveError) -> None:
+        log.error("shard stopped: a person has to look", campaign=cursor.campaign, error=str(error))
+        SHARD_ALARMS.labels(cursor.campaign).inc()
+        self._alarms[cursor.campaign] = Alarm(cursor.epoch, str(error))
+        await self._unbind_broken()
+
+    async def _unbind_broken(self) -> None:
+        """Unbind the shards under alarm. In the name of the steward that leads; a later one refuses, then again."""
+        for campaign, alarm in self._alarms.items():
+            if not alarm.unbound:
+                try:
+                    await unbind(self._store, campaign, await read_term(self._ledger, STEWARD_ROLE))
+                except DropwaveError as error:
+                    log.warning("shard not unbound yet", campaign=campaign, error=f"{type(error).__name__}: {error}")
+                else:
+                    alarm.unbound = True
+                    log.error("shard unbound", campaign=campaign, reason=alarm.reason)
+
+    async def _tell(self) -> None:
+        """Tell each shard how far it is settled. The claim script bounds the log's length by it."""
+        for campaign, cursor in self._cursors.items():
+            if self._told.get(campaign) != cursor.place:
+                await tell_settled(self._store, campaign, cursor.place)
+                self._told[campaign] = cursor.place
+
+    async def _trim(self) -> None:
+        now_s = time.monotonic()
+        for campaign, cursor in self._cursors.items():
+            history = self._histories.setdefault(campaign, PlaceHistory(self._settings.log_trim_behind_ms / 1000))
+            history.note(now_s, cursor.place)
+            place = history.due(now_s)
+            if place is not None:
+                await trim_log(self._store, campaign, place)
+
+    async def _back_off(self, error: DropwaveError) -> None:
+        """A store is away. What was under way may be done or not: the cursors tell."""
+        self._failures += 1
+        self._look_again_s = 0.0
+        bound_ms = min(BACK_OFF_MAX_MS, BACK_OFF_MS * 2 ** min(self._failures - 1, 10))
+        pause_ms = round(bound_ms * random.uniform(0.5, 1))  # noqa: S311 - keeps writers apart, keeps no secret
+        level = log.warning if self._failures == 1 or isinstance(error, LedgerUnavailable) else log.info
+        level("writer waits", pause_ms=pause_ms, failures=self._failures, error=f"{type(error).__name__}: {error}")
+        await self._rest(pause_ms)
+
+    async def _rest(self, pause_ms: int) -> None:
+        """Wait that long, or until the writer is to stop."""
+        try:
+            await asyncio.wait_for(self._stopping.wait(), pause_ms / 1000)
+        except TimeoutError:
+            return
