@@ -66,9 +66,18 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     """Age at which the gateway's picture of the live waves is read again."""
     body_bytes_max: Annotated[int, Meta(ge=256, le=1_048_576)] = 8_192
     """A request body; the largest honest claim has a few hundred bytes."""
+    body_deadline_ms: Milliseconds = 5_000
+    """A body that has not arrived this long after its headers is given up (`timeout`)."""
     header_bytes_max: Annotated[int, Meta(ge=1_024, le=65_536)] = 8_190
+    """The request line, and each header. A token with many tags has some 3,000."""
+    headers_max: Annotated[int, Meta(ge=16, le=1_000)] = 64
+    keep_alive_ms: Milliseconds = 75_000
+    """A connection without a request is closed after this: above the minute at which many proxies give up first."""
     drain_ms: Milliseconds = 5_000
     """SIGTERM: requests under way get this long for their answers."""
+    drain_idle_ms: Milliseconds = 500
+    """SIGTERM: connections without a request are kept this long for one that is on its way; it is answered, and
+    told that the connection ends."""
 
     log_entries_max: Count = 64
     """Log entries in one settling transaction (each holds at most `claim_batch_max` claims)."""
@@ -105,6 +114,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
             "redis_timeout_ms", "claim_decide_ms", "a lost reply must be asked for again before the batch is too old"
         )
         self._must_be_below("steward_pass_ms", "lease_ms", "the steward renews its lease at each pass")
+        self._must_be_below("drain_idle_ms", "drain_ms", "waiting for idle connections must leave time for busy ones")
         if self.claim_batch_max > self.claim_queue_max:
             raise SettingsError("claim_queue_max is below claim_batch_max: a full batch could never gather")
 

@@ -45,17 +45,17 @@ class Answer(Struct, frozen=True):
     """Whether the connection ends with it: the rest of the request was not, or could not be, read."""
 
 
-_ALWAYS: Final[Headers] = (
+BARE: Final[Headers] = (
     ("Server", "dropwave"),  # names no versions
     ("X-Content-Type-Options", "nosniff"),
 )
-JSON: Final[Headers] = (*_ALWAYS, ("Content-Type", "application/json; charset=utf-8"))
+"""Every answer has these."""
+JSON: Final[Headers] = (*BARE, ("Content-Type", "application/json; charset=utf-8"))
 PRIVATE: Final[Headers] = (*JSON, ("Cache-Control", "no-store"))
 """For what belongs to one caller, or to one moment."""
-PROBLEM: Final[Headers] = (*_ALWAYS, ("Content-Type", "application/problem+json"), ("Cache-Control", "no-store"))
+PROBLEM: Final[Headers] = (*BARE, ("Content-Type", "application/problem+json"), ("Cache-Control", "no-store"))
 HTML: Final[Headers] = (
-    *_ALWAYS,
+    *BARE,
     ("Content-Type", "text/html; charset=utf-8"),
     ("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"),
 )
-TEXT: Final[Headers] = (*_ALWAYS, ("Cache-Control", "no-store"))

@@ -50,7 +50,6 @@ class TokenReader:
 
     def read(self, token: str) -> Caller | Problem:
         """The caller, or why the token is not taken. Never raises, whatever the text."""
-        problem = _SIGNATURE
         for key in self._keys:
             try:
                 claims = self._jwt.decode(
@@ -69,7 +68,7 @@ class TokenReader:
             except (ValueError, TypeError, OverflowError, RecursionError):
                 return _MALFORMED  # numbers and nestings that PyJWT does not expect, in a header anybody can send
             return _caller(claims)
-        return problem
+        return _SIGNATURE
 
 
 _REASONS: Final[tuple[tuple[type[jwt.PyJWTError], Words], ...]] = (
@@ -101,27 +100,34 @@ def _caller(claims: dict[str, Any]) -> Caller | Problem:
     tags, scope = claims.get("tags", ()), claims.get("scope", "claim")
     for name, value in (("sub", account), ("city", city), ("person", person), ("scope", scope)):
         if not is_clean(value, IDENTITY_LENGTH_MAX) or (name == "sub" and not value):
-            least = "1" if name == "sub" else "0"
-            return Problem(
-                "unauthenticated",
-                Words(
-                    f"{name} has to be a string of {least} to {IDENTITY_LENGTH_MAX} characters without control characters",
-                    f"{name} 必须是 {least} 到 {IDENTITY_LENGTH_MAX} 个字符的字符串，且不含控制字符",
-                ),
-            )
-    if (
-        not isinstance(tags, list | tuple)
-        or len(tags) > TAGS_MAX
-        or not all(is_clean(tag, TAG_LENGTH_MAX) for tag in tags)
-    ):
-        return Problem(
-            "unauthenticated",
-            Words(
-                f"tags has to be a list of at most {TAGS_MAX} strings of at most {TAG_LENGTH_MAX} characters",
-                f"tags 必须是列表，最多 {TAGS_MAX} 项，每项最多 {TAG_LENGTH_MAX} 个字符",
-            ),
-        )
+            return _bad_identity(name)
+    if not isinstance(tags, list | tuple) or len(tags) > TAGS_MAX or not all(map(_is_tag, tags)):
+        return _BAD_TAGS
     return Caller(Identity(account, city, tuple(tags), person), frozenset(scope.split()))
+
+
+def _is_tag(tag: object) -> bool:
+    return is_clean(tag, TAG_LENGTH_MAX)
+
+
+def _bad_identity(name: str) -> Problem:
+    bounds = f"{1 if name == 'sub' else 0}", f"{IDENTITY_LENGTH_MAX}"
+    return Problem(
+        "unauthenticated",
+        Words(
+            "{} has to be a string of {} to {} characters without control characters".format(name, *bounds),
+            "{} 必须是 {} 到 {} 个字符的字符串，且不含控制字符".format(name, *bounds),
+        ),
+    )
+
+
+_BAD_TAGS: Final = Problem(
+    "unauthenticated",
+    Words(
+        f"tags has to be a list of at most {TAGS_MAX} strings of at most {TAG_LENGTH_MAX} characters",
+        f"tags 必须是列表，最多 {TAGS_MAX} 项，每项最多 {TAG_LENGTH_MAX} 个字符",
+    ),
+)
 
 
 def mint_token(

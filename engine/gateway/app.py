@@ -1,0 +1,198 @@
+"""The aiohttp application: routes, and thin handlers that turn a Request into plain values and an Answer back.
+
+There is no middleware. What would be one for each request (problems for what aiohttp refuses by itself, the
+end of a connection while draining) is done by the protocol (`connection`), which also sees requests that never
+become one.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from aiohttp import web
+from multidict import CIMultiDict
+from prometheus_client import Counter
+
+from engine.gateway.answer import BARE, PRIVATE, Answer, Heading, Words
+from engine.gateway.callers import Doorkeeper
+from engine.gateway.claims import ClaimEndpoint
+from engine.gateway.own_claims import OwnEndpoint
+from engine.gateway.parts import GatewayParts
+from engine.gateway.printing import ClaimPrinter
+from engine.gateway.problem_pages import problem_page
+from engine.gateway.refusals import Problem, refuse
+from engine.gateway.status_pages import StatusPages
+from engine.gateway.ticketing import TicketEndpoint
+from engine.telemetry import ANSWERS, METRICS_TYPE, metrics_text
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_TOO_LARGE: Final = Problem("too_large", close=True)
+_BROKEN: Final = Problem(
+    "invalid_request",
+    Words("the body is cut or its chunks are wrong", "请求体不完整或分块有误"),
+    {"at": "body"},
+    close=True,
+)
+_TIMEOUT: Final = Problem("timeout", close=True)
+
+
+def build_app(parts: GatewayParts, is_draining: Callable[[], bool] = lambda: False) -> web.Application:
+    """The application over these parts. `is_draining` turns `/readyz` to no."""
+    app = web.Application(client_max_size=parts.settings.body_bytes_max)
+    handlers = _Handlers(parts, is_draining)
+    for method, path, handler in (
+        ("POST", "/v1/waves/{wave}/claims", handlers.claim),
+        ("POST", "/v1/waves/{wave}/tickets", handlers.ticket),
+        ("GET", "/v1/waves/{wave}/claims", handlers.claims_in_wave),
+        ("GET", "/v1/waves/{wave}", handlers.wave),
+        ("GET", "/v1/waves", handlers.waves),
+        ("GET", "/v1/campaigns/{campaign}", handlers.campaign),
+        ("GET", "/v1/time", handlers.time),
+        ("GET", "/v1/me/claims", handlers.my_claims),
+        ("GET", "/v1/me/vouchers", handlers.my_vouchers),
+        ("GET", "/problems/{slug}", handlers.problem),
+        ("GET", "/healthz", handlers.health),
+        ("GET", "/readyz", handlers.ready),
+        ("GET", "/metrics", handlers.metrics),
+    ):
+        if method == "GET":
+            app.router.add_get(path, handler, expect_handler=handlers.expect)
+        else:
+            app.router.add_route(method, path, handler, expect_handler=handlers.expect)
+    return app
+
+
+def heading_of(request: web.BaseRequest) -> Heading:
+    """The headers that matter to an answer."""
+    get = request.headers.get
+    return Heading(
+        authorization=get("Authorization", ""),
+        content_type=get("Content-Type", ""),
+        content_encoding=get("Content-Encoding", ""),
+        accept=get("Accept", ""),
+        accept_language=get("Accept-Language", ""),
+        if_none_match=get("If-None-Match", ""),
+    )
+
+
+def response_of(answer: Answer) -> web.Response:
+    """The answer as aiohttp sends it."""
+    response = web.Response(status=answer.status, headers=CIMultiDict(answer.headers), body=answer.body)
+    if answer.close:
+        response.force_close()
+    return response
+
+
+class AnswerCount:
+    """Counts answers by endpoint and outcome; both are few."""
+
+    def __init__(self) -> None:
+        self._counters: dict[tuple[str, str], Counter] = {}
+
+    def add(self, endpoint: str, outcome: str) -> None:
+        """One more."""
+        counter = self._counters.get((endpoint, outcome))
+        if counter is None:
+            counter = self._counters[endpoint, outcome] = ANSWERS.labels(endpoint, outcome)
+        counter.inc()
+
+
+class _Handlers:
+    """One short function for each route."""
+
+    def __init__(self, parts: GatewayParts, is_draining: Callable[[], bool]) -> None:
+        doorkeeper, printer = Doorkeeper(parts.tokens, parts.tickets), ClaimPrinter(parts.board)
+        self._settings = parts.settings
+        self._board = parts.board
+        self._is_draining = is_draining
+        self._claims = ClaimEndpoint(parts, doorkeeper, printer)
+        self._tickets = TicketEndpoint(parts, doorkeeper)
+        self._own = OwnEndpoint(parts, doorkeeper, printer)
+        self._pages = StatusPages(parts.board)
+        self._count = AnswerCount()
+
+    def _respond(self, endpoint: str, answer: Answer) -> web.Response:
+        self._count.add(endpoint, answer.outcome)
+        return response_of(answer)
+
+    async def claim(self, request: web.Request) -> web.Response:
+        heading = heading_of(request)
+        body = await self._body(request)
+        if isinstance(body, Problem):
+            return self._respond("claim", refuse(body, heading.accept_language))
+        return self._respond("claim", await self._claims.answer(request.match_info["wave"], heading, body))
+
+    async def ticket(self, request: web.Request) -> web.Response:
+        if (request.content_length or 0) > self._settings.body_bytes_max:
+            return self._respond("ticket", refuse(_TOO_LARGE, request.headers.get("Accept-Language", "")))
+        return self._respond("ticket", await self._tickets.answer(request.match_info["wave"], heading_of(request)))
+
+    async def claims_in_wave(self, request: web.Request) -> web.Response:
+        return self._respond("own", await self._own.in_wave(request.match_info["wave"], heading_of(request)))
+
+    async def my_claims(self, request: web.Request) -> web.Response:
+        return self._respond("own", await self._own.claims(heading_of(request)))
+
+    async def my_vouchers(self, request: web.Request) -> web.Response:
+        return self._respond("own", await self._own.vouchers(heading_of(request)))
+
+    async def wave(self, request: web.Request) -> web.Response:
+        return self._respond("status", await self._pages.wave(request.match_info["wave"], heading_of(request)))
+
+    async def waves(self, request: web.Request) -> web.Response:
+        return self._respond("status", self._pages.waves(heading_of(request)))
+
+    async def campaign(self, request: web.Request) -> web.Response:
+        return self._respond("status", self._pages.campaign(request.match_info["campaign"], heading_of(request)))
+
+    async def time(self, request: web.Request) -> web.Response:
+        return self._respond("time", self._pages.time(heading_of(request)))
+
+    async def problem(self, request: web.Request) -> web.Response:
+        return self._respond("problem", problem_page(request.match_info["slug"], heading_of(request)))
+
+    async def health(self, _request: web.Request) -> web.Response:
+        """This process answers."""
+        return response_of(Answer(200, "ok", PRIVATE, b'{"status":"ok"}'))
+
+    async def ready(self, _request: web.Request) -> web.Response:
+        """A claim would be decided here."""
+        if self._is_draining():
+            return response_of(Answer(503, "draining", PRIVATE, b'{"status":"draining"}'))
+        if not self._board.ready:
+            return response_of(Answer(503, "not_ready", PRIVATE, b'{"status":"not_ready"}'))
+        return response_of(Answer(200, "ok", PRIVATE, b'{"status":"ready"}'))
+
+    async def metrics(self, _request: web.Request) -> web.Response:
+        text = await asyncio.to_thread(metrics_text)  # with several workers it reads their files
+        return response_of(
+            Answer(200, "ok", (*BARE, ("Content-Type", METRICS_TYPE), ("Cache-Control", "no-store")), text)
+        )
+
+    async def expect(self, request: web.Request) -> web.Response | None:
+        """`Expect: 100-continue`: yes, unless the body would be refused for its size anyway (RFC 9110, 10.1.1)."""
+        if request.headers["Expect"].lower() != "100-continue":
+            problem = Problem("invalid_request", extras={"at": "Expect"}, close=True)
+            return response_of(refuse(problem, request.headers.get("Accept-Language", "")))
+        if (request.content_length or 0) > self._settings.body_bytes_max:
+            return response_of(refuse(_TOO_LARGE, request.headers.get("Accept-Language", "")))
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # what aiohttp takes for the begin of the answer proper
+        return None
+
+    async def _body(self, request: web.Request) -> bytes | Problem:
+        """The body, within its bounds of size and time. It mostly came with the headers and waits for nothing."""
+        if (request.content_length or 0) > self._settings.body_bytes_max:
+            return _TOO_LARGE
+        try:
+            if request.content.is_eof():
+                return await request.read()
+            async with asyncio.timeout(self._settings.body_deadline_ms / 1000):
+                return await request.read()
+        except web.HTTPRequestEntityTooLarge:
+            return _TOO_LARGE
+        except web.RequestPayloadError:
+            return _BROKEN
+        except TimeoutError:
+            return _TIMEOUT

@@ -1,0 +1,91 @@
+"""The body of a claim: `{"offer": id}` or `{"offers": [ids]}`, and `request_no`. Unknown fields are ignored."""
+
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from engine.domain.campaign import CLAIMS_PER_CLAIMANT_MAX
+from engine.gateway.answer import Words
+from engine.gateway.refusals import Problem
+
+OFFERS_MAX: Final = 32
+"""Choices in one claim: the script looks at each of them."""
+
+_decode = msgspec.json.Decoder().decode
+_JSON: Final = "application/json"
+
+
+class ClaimBody(Struct, frozen=True):
+    """What is asked for: offers in order of choice, by their ids."""
+
+    offers: tuple[str, ...]
+    request_no: int
+
+
+def check_media_type(content_type: str, content_encoding: str) -> Problem | None:
+    """The problem with how a body is sent, if there is one."""
+    if content_encoding.lower() not in ("", "identity"):
+        return Problem("unsupported_media_type")
+    if content_type == _JSON:
+        return None
+    kind, *parameters = (part.strip().lower() for part in content_type.split(";"))
+    charsets = [part.removeprefix("charset=").strip('"') for part in parameters if part.startswith("charset=")]
+    if kind != _JSON or any(charset != "utf-8" for charset in charsets):
+        return Problem("unsupported_media_type")
+    return None
+
+
+def read_claim_body(body: bytes) -> ClaimBody | Problem:
+    """What the body asks for, or `invalid_request` with what is wrong and where. Never raises."""
+    try:
+        fields = _decode(body)
+    except (ValueError, RecursionError) as error:  # every failure of msgspec is a ValueError
+        why = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+        return invalid("$", Words(f"the body is not valid JSON: {why}", f"请求体不是有效的 JSON：{why}"))
+    if not isinstance(fields, dict):
+        return invalid("$", Words("the body has to be a JSON object", "请求体必须是 JSON 对象"))
+    offers = _offers(fields)
+    if isinstance(offers, Problem):
+        return offers
+    request_no = fields.get("request_no", 1)
+    if type(request_no) is not int or not 1 <= request_no <= CLAIMS_PER_CLAIMANT_MAX:
+        return bad_request_no(CLAIMS_PER_CLAIMANT_MAX)
+    return ClaimBody(offers, request_no)
+
+
+def bad_request_no(highest: int) -> Problem:
+    """`request_no` is not an integer from 1 to `highest`."""
+    return invalid(
+        "$.request_no",
+        Words(f"request_no has to be an integer from 1 to {highest}", f"request_no 必须是 1 到 {highest} 的整数"),
+    )
+
+
+def invalid(at: str, what: Words) -> Problem:
+    """`invalid_request`; `at` is a JSON path into the body."""
+    return Problem("invalid_request", what, {"at": at})
+
+
+def _offers(fields: dict[str, Any]) -> tuple[str, ...] | Problem:
+    if "offer" in fields:
+        if "offers" in fields:
+            return invalid("$.offers", Words("send offer or offers, not both", "offer 与 offers 只能有一个"))
+        offer = fields["offer"]
+        if not isinstance(offer, str) or not offer:
+            return invalid("$.offer", Words("offer has to be the id of an offer", "offer 必须是券的 id"))
+        return (offer,)
+    if "offers" not in fields:
+        return invalid("$", Words("offer or offers is missing", "缺少 offer 或 offers"))
+    offers = fields["offers"]
+    if not isinstance(offers, list) or not 1 <= len(offers) <= OFFERS_MAX:
+        return invalid(
+            "$.offers",
+            Words(f"offers has to be a list of 1 to {OFFERS_MAX} ids", f"offers 必须是 1 到 {OFFERS_MAX} 个 id 的列表"),
+        )
+    for place, offer in enumerate(offers):
+        if not isinstance(offer, str) or not offer:
+            return invalid(f"$.offers[{place}]", Words("has to be the id of an offer", "必须是券的 id"))
+        if offer in offers[:place]:
+            return invalid(f"$.offers[{place}]", Words("names an offer a second time", "重复的券"))
+    return tuple(offers)

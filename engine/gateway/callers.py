@@ -1,0 +1,84 @@
+"""Who asks: the `Authorization` header against tokens, tickets, scopes and a wave's rules."""
+
+from typing import Final
+
+from msgspec import Struct
+
+from engine.claiming.board import LiveWave
+from engine.domain.eligibility import Identity, broken_rule, claimant_of
+from engine.domain.tickets import Ticket, TicketBook, TicketFault
+from engine.gateway.answer import Words
+from engine.gateway.auth import TOKEN_MISSING, Caller, TokenReader
+from engine.gateway.refusals import Problem
+
+USER_SCOPE: Final = "claim"
+
+_FORGED: Final = Problem("unauthenticated", Words("the ticket is not valid", "领取凭证无效"))
+_FORBIDDEN: Final = Problem("forbidden", Words(f"this needs the scope {USER_SCOPE}", f"此操作需要权限 {USER_SCOPE}"))
+_TICKET_EXPIRED: Final = Problem("ticket_expired")
+_TICKET_MISMATCH: Final = Problem("ticket_mismatch")
+_RULE_WORDS: Final[dict[str, Words]] = {
+    "city": Words("not open to users of this city", "所在城市不在活动范围内"),
+    "tags": Words("not open to this group of users", "不属于活动面向的用户"),
+    "list": Words("this account is not on the list", "该账号不在活动名单内"),
+    "person_required": Words("the token has to name the person", "需要完成实名认证"),
+}
+
+
+class Asker(Struct, frozen=True):
+    """Who asks in a wave: the account, whom the limits count, and the rule that forbids it (or nothing)."""
+
+    account: str
+    claimant: str
+    broken_rule: str
+
+
+class Doorkeeper:
+    """Reads `Authorization`."""
+
+    def __init__(self, tokens: TokenReader, tickets: TicketBook) -> None:
+        self._tokens = tokens
+        self._tickets = tickets
+
+    def user(self, authorization: str) -> Caller | Problem:
+        """The user behind a Bearer token."""
+        scheme, _, credentials = authorization.partition(" ")
+        if scheme.lower() != "bearer":
+            return TOKEN_MISSING
+        caller = self._tokens.read(credentials.strip())
+        if isinstance(caller, Caller) and USER_SCOPE not in caller.scopes:
+            return _FORBIDDEN
+        return caller
+
+    def user_or_ticket(self, authorization: str, wave: str) -> Caller | Ticket | Problem:
+        """The user behind a Bearer token, or a ticket for that wave."""
+        scheme, _, credentials = authorization.partition(" ")
+        if scheme.lower() != "ticket":
+            return self.user(authorization)
+        ticket = self._tickets.read(credentials.strip())
+        if isinstance(ticket, TicketFault):
+            return _TICKET_EXPIRED if ticket is TicketFault.KEY_GONE else _FORGED
+        return ticket if ticket.wave == wave else _TICKET_MISMATCH
+
+
+def asker_in(live: LiveWave, caller: Caller | Ticket) -> Asker | Problem:
+    """What the caller is in that wave. A ticket carries its verdict; a token is held against the rules now."""
+    if isinstance(caller, Caller):
+        return asker_of(live, caller.identity)
+    if caller.campaign != live.catalogue.id:
+        return _TICKET_MISMATCH
+    if caller.by != live.catalogue.by:
+        return _TICKET_EXPIRED  # it counts the account where persons are counted now, or the other way round
+    return Asker(caller.account, caller.claimant, caller.broken_rule)
+
+
+def asker_of(live: LiveWave, identity: Identity) -> Asker:
+    """What this identity is in that wave, by the rules of campaign and wave."""
+    by, own = live.catalogue.by, live.wave.eligibility
+    rules = (live.catalogue.eligibility,) if own is None else (live.catalogue.eligibility, own)
+    return Asker(identity.account, claimant_of(identity, by), broken_rule(identity, by, rules) or "")
+
+
+def not_eligible(rule: str) -> Problem:
+    """The refusal that names the rule."""
+    return Problem("not_eligible", _RULE_WORDS.get(rule), {"rule": rule})

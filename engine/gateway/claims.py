@@ -1,0 +1,88 @@
+"""A claim, from the header and body that came to the answer that goes.
+
+The steps, in the order in which a refusal can come of them: how the body is sent, who asks, what is asked,
+in which wave and for which offers; then the desk, whose outcome `outcomes` puts into words.
+"""
+
+import secrets
+
+import structlog
+from msgspec import Struct
+
+from engine.claiming.board import LiveWave
+from engine.domain.outcome import Ask
+from engine.gateway.answer import Answer, Heading
+from engine.gateway.bodies import bad_request_no, check_media_type, read_claim_body
+from engine.gateway.callers import Doorkeeper, asker_in, not_eligible
+from engine.gateway.outcomes import ClaimAnswers
+from engine.gateway.parts import GatewayParts
+from engine.gateway.printing import ClaimPrinter
+from engine.gateway.refusals import Problem, refuse
+from engine.gateway.steps import Laps, LapSampler
+from engine.gateway.waves import find_wave, offer_numbers
+
+log = structlog.get_logger(__name__)
+
+
+class _Claim(Struct, frozen=True):
+    """A claim that the desk can be asked for."""
+
+    live: LiveWave
+    ask: Ask
+
+
+class ClaimEndpoint:
+    """`POST /v1/waves/{wave}/claims`, whatever has parsed the request."""
+
+    def __init__(self, parts: GatewayParts, doorkeeper: Doorkeeper, printer: ClaimPrinter) -> None:
+        self._board = parts.board
+        self._desks = parts.desks
+        self._doorkeeper = doorkeeper
+        self._answers = ClaimAnswers(printer, parts.board, parts.settings.ack)
+        self._laps = LapSampler()
+
+    async def answer(self, wave: str, heading: Heading, body: bytes) -> Answer:
+        """The answer to this claim. Once the desk was asked, nothing but a decision or `outcome_unknown` ends it."""
+        laps = self._laps.next()
+        claim = await self._read(wave, heading, body, laps)
+        if isinstance(claim, Problem):
+            return refuse(claim, heading.accept_language)
+        try:
+            outcome = await self._desks.claim(claim.live, claim.ask)
+            laps.done("decide")
+            answer = await self._answers.of(claim.live, claim.ask, outcome, heading.accept_language)
+        except Exception:
+            failure = secrets.token_hex(8)
+            log.exception("claim has no answer", failure=failure, wave=wave)
+            return refuse(Problem("outcome_unknown", extras={"id": failure}), heading.accept_language)
+        laps.done("render")
+        return answer
+
+    async def _read(self, wave: str, heading: Heading, body: bytes, laps: Laps) -> _Claim | Problem:
+        """What to ask the desk for, or the first reason not to."""
+        problem = check_media_type(heading.content_type, heading.content_encoding)
+        if problem is not None:
+            return problem
+        caller = self._doorkeeper.user_or_ticket(heading.authorization, wave)
+        laps.done("authenticate")
+        if isinstance(caller, Problem):
+            return caller
+        asked = read_claim_body(body)
+        if isinstance(asked, Problem):
+            return asked
+        live = await find_wave(self._board, wave)
+        if isinstance(live, Problem):
+            return live
+        asker = asker_in(live, caller)
+        if isinstance(asker, Problem):
+            return asker
+        if asked.request_no > live.catalogue.claims_per_wave_max:
+            return bad_request_no(live.catalogue.claims_per_wave_max)
+        offers = offer_numbers(live, asked.offers)
+        if isinstance(offers, Problem):
+            return offers
+        if not asker.claimant:  # nobody whom the script could count, and so nothing that could be a replay
+            return not_eligible(asker.broken_rule)
+        ask = Ask(live.wave.no, asked.request_no, offers, asker.claimant, asker.account, asker.broken_rule)
+        laps.done("read")
+        return _Claim(live, ask)

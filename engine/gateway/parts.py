@@ -1,0 +1,76 @@
+"""What a gateway is made of. `wiring` fills it; everything in this folder takes what it needs from it."""
+
+from typing import Protocol
+
+from msgspec import Struct
+
+from engine.claiming.board import LiveWave
+from engine.domain.campaign import Catalogue
+from engine.domain.eligibility import Identity
+from engine.domain.outcome import Ask, Claim, Outcome
+from engine.domain.tickets import TicketBook
+from engine.gateway.auth import TokenReader
+from engine.settings import Settings
+
+
+class DesksPart(Protocol):
+    """Where claims are decided (`claiming.desks.Desks`)."""
+
+    async def claim(self, live: LiveWave, ask: Ask) -> Outcome:
+        """The outcome, once the promise of `ack` holds. A store's failure is an outcome too."""
+
+
+class BoardPart(Protocol):
+    """What is on offer (`claiming.board.Board`)."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether a claim would be decided."""
+
+    def campaigns(self) -> list[Catalogue]:
+        """Every campaign in the hot store."""
+
+    def campaign(self, campaign: str, /) -> Catalogue | None:
+        """That campaign, where it is in the hot store."""
+
+    def waves(self) -> list[LiveWave]:
+        """Every wave in the hot store."""
+
+    def wave(self, wave: str, /) -> LiveWave | None:
+        """That wave, where it is on the board."""
+
+    async def find_wave(self, wave: str, /) -> LiveWave | None:
+        """That wave; looks again before it says None."""
+
+    async def refresh(self) -> None:
+        """Read the hot store again now. Raises HotStoreError."""
+
+    def store_time_ms(self) -> int:
+        """The hot store's clock as estimated here; 0 before it was first heard."""
+
+    def age_ms(self) -> int:
+        """How old the picture is."""
+
+
+class HoldingsPart(Protocol):
+    """What callers hold (`claiming.holdings.Holdings`)."""
+
+    async def in_campaign(self, live: LiveWave, claimant: str, /) -> list[Claim]:
+        """All that counts against this claimant's limits there. Raises HotStoreError or LedgerError."""
+
+    async def in_wave(self, live: LiveWave, identity: Identity, /) -> list[Claim]:
+        """The caller's claims in that wave. Raises HotStoreError or LedgerError where it cannot know."""
+
+    async def of(self, identity: Identity, /) -> list[tuple[Catalogue, Claim]]:
+        """The caller's claims in all campaigns, newest first. Raises like `in_wave`."""
+
+
+class GatewayParts(Struct, frozen=True):
+    """The rooms a gateway speaks to."""
+
+    settings: Settings
+    desks: DesksPart
+    board: BoardPart
+    holdings: HoldingsPart
+    tickets: TicketBook
+    tokens: TokenReader

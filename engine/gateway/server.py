@@ -1,0 +1,146 @@
+"""The gateway as a service: listens, serves, and goes without breaking an answer.
+
+Going, in this order:
+1. `/readyz` says no, and every answer from now on says that its connection ends;
+2. connections that the kernel has accepted already are taken over, then the listening socket closes: new ones
+   go to the other processes on the port, or are refused at once;
+3. for a moment idle connections are kept, for the request that may be on its way on them;
+4. requests under way get their answers, for `drain_ms` at most; then what is left is cut.
+"""
+
+import asyncio
+import errno
+import socket
+from typing import Final
+
+import structlog
+from aiohttp import web
+
+from engine.errors import CannotRun
+from engine.gateway.app import build_app
+from engine.gateway.connection import Connection, Connections
+from engine.gateway.parts import GatewayParts
+from engine.service import Loop
+from engine.settings import Settings
+from engine.telemetry import BOARD_AGE
+
+log = structlog.get_logger(__name__)
+
+BACKLOG: Final = 4_096
+"""Connections that wait to be accepted. A crowd connects within the same second; the kernel cuts this down to
+net.core.somaxconn, which is 4,096 since Linux 5.4."""
+LINGER_S: Final = 2.0
+"""A body that nobody wants is read and thrown away this long, so that the client gets to read its answer."""
+_GAUGES_S: Final = 1.0
+
+
+class Gateway:
+    """A service: one HTTP server over the parts, on `settings.host` and `settings.port` (0: any free one)."""
+
+    def __init__(self, parts: GatewayParts) -> None:
+        self._settings = parts.settings
+        self._board = parts.board
+        self._connections = Connections()
+        app = build_app(parts, is_draining=lambda: self._connections.draining)
+        self._runner = web.AppRunner(app, shutdown_timeout=self._settings.drain_ms / 1000)
+        self._gauges = Loop("gateway gauges", self._set_gauges, _GAUGES_S)
+        self._listener: socket.socket | None = None
+        self._server: asyncio.Server | None = None
+
+    @property
+    def port(self) -> int:
+        """The port that it listens on; that of the settings while it does not."""
+        return self._settings.port if self._listener is None else int(self._listener.getsockname()[1])
+
+    async def start(self) -> None:
+        """Listen. Raises CannotRun where the address cannot be had."""
+        if self._server is not None:
+            return
+        self._listener = listen(self._settings)
+        await self._runner.setup()
+        # asyncio gets a second handle of the socket: closing its one leaves the queue of accepted ones alive.
+        self._server = await asyncio.get_running_loop().create_server(
+            self._connection, sock=self._listener.dup(), backlog=BACKLOG
+        )
+        await self._gauges.start()
+        log.info("listening", host=self._settings.host, port=self.port)
+
+    async def stop(self) -> None:
+        """Stop listening, answer what is under way, let go of all connections."""
+        server, self._server = self._server, None
+        if server is None:
+            return
+        self._connections.draining = True
+        server.close()
+        await self._take_over_accepted()
+        await self._connections.wait_none_left(self._settings.drain_idle_ms / 1000)
+        await self._runner.cleanup()
+        await self._gauges.stop()
+
+    def _connection(self) -> Connection:
+        server = self._runner.server
+        assert server is not None, "the runner is set up before the socket listens"
+        return Connection(
+            server,
+            self._connections,
+            loop=asyncio.get_running_loop(),
+            access_log=None,
+            keepalive_timeout=self._settings.keep_alive_ms / 1000,
+            max_line_size=self._settings.header_bytes_max,
+            max_field_size=self._settings.header_bytes_max,
+            max_headers=self._settings.headers_max,
+            lingering_time=LINGER_S,
+            auto_decompress=False,  # a compressed body is refused, not unpacked
+        )
+
+    async def _take_over_accepted(self) -> None:
+        """Serve what waits in the socket's queue, then close it; the kernel would reset those connections."""
+        listener, self._listener = self._listener, None
+        if listener is None:
+            return
+        loop, waiting = asyncio.get_running_loop(), list[socket.socket]()
+        while len(waiting) < BACKLOG:
+            try:
+                waiting.append(listener.accept()[0])
+            except OSError:  # nothing more (BlockingIOError), or a client that has gone again
+                break
+        listener.close()
+        for client in waiting:
+            client.setblocking(False)
+            await loop.connect_accepted_socket(self._connection, client)
+
+    async def _set_gauges(self) -> None:
+        BOARD_AGE.set(self._board.age_ms() / 1000)
+
+
+def listen(settings: Settings) -> socket.socket:
+    """A socket bound to the settings' address, shared with other gateways of this user (SO_REUSEPORT).
+
+    Raises CannotRun with the way out.
+    """
+    host, port = settings.host, settings.port
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except socket.gaierror as error:
+        raise CannotRun(f"cannot listen on {host}: {error.strerror}; set another address with --host") from error
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        listener.bind(address)
+        listener.setblocking(False)
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise CannotRun(_why_not(error, host, port)) from error
+    return listener
+
+
+def _why_not(error: OSError, host: str, port: int) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"port {port} on {host} is taken: end what listens there, or choose another with --port"
+    if error.errno == errno.EACCES:
+        return f"port {port} is for root only: choose one above 1023 with --port"
+    return f"cannot listen on {host} port {port}: {error.strerror}"

@@ -1,0 +1,48 @@
+"""Finding the wave and the offers that a request names."""
+
+from engine.claiming.board import LiveWave
+from engine.errors import HotStoreError, LedgerError
+from engine.gateway.answer import Words
+from engine.gateway.auth import is_clean
+from engine.gateway.parts import BoardPart
+from engine.gateway.refusals import Problem
+
+ID_LENGTH_MAX = 128
+"""Characters; no campaign file can hold a longer id, so none is looked for."""
+
+
+async def find_wave(board: BoardPart, wave: str) -> LiveWave | Problem:
+    """The wave with that id. `unknown_wave` is said only where the stores could be asked."""
+    live = board.wave(wave)
+    if live is not None:
+        return live
+    if not is_clean(wave, ID_LENGTH_MAX):
+        return Problem("unknown_wave")
+    try:
+        live = await board.find_wave(wave)
+    except HotStoreError:
+        return Problem("recovering")
+    except LedgerError:
+        return Problem("busy")
+    if live is not None:
+        return live
+    return Problem("unknown_wave" if board.ready else "recovering")
+
+
+def offer_numbers(live: LiveWave, offers: tuple[str, ...]) -> tuple[int, ...] | Problem:
+    """The numbers of these offers, in their order; all of them have to be in the wave."""
+    stock = live.wave.stock
+    known = {offer.id: offer.no for offer in live.catalogue.offers if offer.no in stock}
+    numbers = tuple(known.get(offer, -1) for offer in offers)
+    if -1 in numbers:
+        unknown = offers[numbers.index(-1)]
+        return Problem(
+            "unknown_offer",
+            Words(f"this wave has no offer {unknown[:ID_LENGTH_MAX]}", f"本批次没有 {unknown[:ID_LENGTH_MAX]}"),
+        )
+    return numbers
+
+
+def offer_id(live: LiveWave, offer_no: int) -> str:
+    """The id of an offer of that wave."""
+    return next(offer.id for offer in live.catalogue.offers if offer.no == offer_no)
