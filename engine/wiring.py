@@ -18,6 +18,7 @@ from engine.claiming.desks import Desks
 from engine.claiming.holdings import Holdings
 from engine.claiming.settled import SettledWatch
 from engine.domain.tickets import TicketBook
+from engine.embedded.running import address_of
 from engine.errors import CannotRun
 from engine.gateway.auth import TokenReader
 from engine.gateway.keyring import Keyring
@@ -113,15 +114,16 @@ async def running(services: list[Service]) -> AsyncIterator[None]:
         yield
 
 
-async def run_role(name: str, services: list[Service]) -> None:
+async def run_role(name: str, services: list[Service], settings: Settings) -> None:
     """Run until SIGINT or SIGTERM. Whoever started this process hears when it is ready."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in SHUTDOWN:
         loop.add_signal_handler(number, stop.set)
     async with running(services):
-        announce_ready()
-        log.info("ready", role=name)
+        connected_to = f"Redis {address_of(settings.redis_url)}, Postgres {address_of(settings.database_url)}"
+        announce_ready(connected_to)
+        log.info("ready", role=name, connected_to=connected_to)
         await stop.wait()
         log.info("stopping", role=name)
     log.info("stopped", role=name)

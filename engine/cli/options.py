@@ -13,9 +13,10 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from engine.embedded.up import find_running
+from engine.embedded.files import kept_secret
+from engine.embedded.running import find_running
 from engine.settings import Settings, load_settings
-from engine.telemetry import set_up_logging
+from engine.telemetry import configure_logging
 
 Result = TypeVar("Result")
 
@@ -29,10 +30,10 @@ actor_option = click.option("--as", "actor", default=getpass.getuser, help="Who 
 reason_option = click.option("--reason", required=True, help="Why; it stands in the log, and users may see it.")
 
 
-def role_settings(**overrides: Any) -> Settings:
+def role_settings(role: str, **overrides: Any) -> Settings:
     """The settings of a long-running role, with its logs set up by them."""
     settings = load_settings(**overrides)
-    set_up_logging(settings.log_format, settings.log_level)
+    configure_logging(settings.log_format, settings.log_level, role)
     return settings
 
 
@@ -42,7 +43,7 @@ def installation_settings(data: str | None) -> Settings:
     Addresses that are not set are those of the `up` that runs on the data folder, and so is its secret.
     """
     settings = load_settings(data=data)
-    set_up_logging(settings.log_format, "warning")
+    configure_logging(settings.log_format, "warning")
     running = find_running(settings.data_folder)
     if running is None:
         return settings
@@ -50,7 +51,7 @@ def installation_settings(data: str | None) -> Settings:
         settings,
         redis_url=settings.redis_url or running.redis_url,
         database_url=settings.database_url or running.database_url,
-        secret=settings.secret or running.secret,
+        secret=settings.secret or kept_secret(settings.data_folder / "secret"),
     )
 
 

@@ -3,7 +3,7 @@
 import click
 
 from engine.cli.options import data_option, role_settings, run
-from engine.embedded.up import Running
+from engine.embedded.running import Running
 from engine.embedded.up import up as run_up
 from engine.ledger.migrate import migrate as run_migrations
 from engine.settings import Settings
@@ -18,7 +18,7 @@ from engine.wiring import connected, gateway_services, run_role, steward_service
 @click.option("--ack", type=click.Choice(["memory", "logged", "settled"]), help="What a reply waits for.")
 def up(data: str | None, host: str | None, port: int | None, workers: int | None, ack: str | None) -> None:
     """Run everything on this machine: Redis, Postgres, steward, writer, gateways. Ctrl-C stops it."""
-    settings = role_settings(data=data, host=host, port=port, workers=workers, ack=ack)
+    settings = role_settings("up", data=data, host=host, port=port, workers=workers, ack=ack)
     run(settings, run_up(settings, on_ready=_say_ready))
 
 
@@ -29,42 +29,42 @@ def _say_ready(running: Running) -> None:
 @click.command()
 def gateway() -> None:
     """Run one gateway process."""
-    settings = role_settings()
+    settings = role_settings("gateway")
     run(settings, _gateway(settings))
 
 
 @click.command()
 def writer() -> None:
     """Run the writer: it settles claims from the log to the ledger."""
-    settings = role_settings()
+    settings = role_settings("writer")
     run(settings, _writer(settings))
 
 
 @click.command()
 def steward() -> None:
     """Run the steward: it puts waves, closes them, and recovers."""
-    settings = role_settings()
+    settings = role_settings("steward")
     run(settings, _steward(settings))
 
 
 @click.command()
 def migrate() -> None:
     """Bring the ledger's schema up to this version."""
-    settings = role_settings()
+    settings = role_settings("migrate")
     done = run(settings, run_migrations(settings.database_url, settings))
     click.echo("\n".join(f"applied {name}" for name in done) or "the ledger is up to date")
 
 
 async def _gateway(settings: Settings) -> None:
     async with connected(settings) as stores:
-        await run_role("gateway", gateway_services(stores, settings))
+        await run_role("gateway", gateway_services(stores, settings), settings)
 
 
 async def _writer(settings: Settings) -> None:
     async with connected(settings) as stores:
-        await run_role("writer", writer_services(stores, settings))
+        await run_role("writer", writer_services(stores, settings), settings)
 
 
 async def _steward(settings: Settings) -> None:
     async with connected(settings) as stores:
-        await run_role("steward", steward_services(stores, settings))
+        await run_role("steward", steward_services(stores, settings), settings)

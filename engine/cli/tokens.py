@@ -18,7 +18,7 @@ from engine.wiring import connected
 DURATIONS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 
-class DurationType(click.ParamType):
+class DurationType(click.ParamType[int]):
     """A number with a unit: 10s, 30m, 4h, 7d."""
 
     name = "duration"

@@ -16,7 +16,6 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 import structlog
-from engine.settling.settler import Settler
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -33,6 +32,7 @@ from engine.ledger.cursors import Cursor, raise_epoch, read_cursor
 from engine.ledger.database import Ledger
 from engine.ledger.epochs import last_of_epoch, latest_wave_states
 from engine.settings import Settings
+from engine.settling.settler import Settler
 
 log = structlog.get_logger(__name__)
 
