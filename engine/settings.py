@@ -16,6 +16,8 @@ from msgspec import Meta, Struct
 from engine.errors import SettingsError
 
 PREFIX = "DROPWAVE_"
+NOT_SETTINGS = frozenset({PREFIX + "CONFIG", PREFIX + "READY_FD"})
+"""Variables with the prefix that are not settings: the file to read, and the pipe on which a role says it is ready."""
 
 Milliseconds = Annotated[int, Meta(ge=1, le=3_600_000)]
 Count = Annotated[int, Meta(ge=1, le=10_000_000)]
@@ -141,7 +143,7 @@ def load_settings(environment: Mapping[str, str] | None = None, **overrides: Any
     if config:
         values.update(_read_file(config))
     for name, value in environment.items():
-        if name.startswith(PREFIX) and name != PREFIX + "CONFIG":
+        if name.startswith(PREFIX) and name not in NOT_SETTINGS:
             values[name.removeprefix(PREFIX).lower()] = value
     values.update({name: value for name, value in overrides.items() if value is not None})
     _refuse_unknown(values)
