@@ -1,0 +1,71 @@
+"""The books of one campaign, all of them at one instant, for an audit.
+
+`checks` counts inside Postgres; this hands the rows themselves over, in the order in which they were
+decided, because some things only show in that order.
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from engine.domain.outcome import Claim
+from engine.errors import UsageError
+from engine.ledger.cursors import Cursor, cursor_of
+from engine.ledger.database import Ledger
+from engine.ledger.queries import load_queries
+
+_SQL = load_queries("audit")
+_CURSORS = load_queries("cursors")
+
+Place = tuple[int, int]
+"""(wave_no, offer_no)."""
+
+
+class Books:
+    """What the ledger holds of one campaign. Good inside `open_books` only."""
+
+    def __init__(self, connection: Any, cursor: Cursor) -> None:
+        self._connection = connection
+        self.cursor = cursor
+
+    async def stocks(self) -> dict[Place, int]:
+        """Units in all by (wave_no, offer_no)."""
+        rows = await self._connection.fetch(_SQL["stocks"], self.cursor.campaign_no)
+        return {(row["wave_no"], row["offer_no"]): row["total"] for row in rows}
+
+    async def claims(self, chunk: int) -> AsyncGenerator[list[Claim], None]:
+        """Every claim in order of (epoch, sequence), in lists of at most `chunk`."""
+        cursor = await self._connection.cursor(_SQL["claims"], self.cursor.campaign_no)
+        while rows := await cursor.fetch(chunk):
+            yield [Claim(*row) for row in rows]
+
+    async def repeated_codes(self, code_prefix: str) -> tuple[int, int]:
+        """Claims with a code that another claim has too, and claims with a code of another campaign."""
+        rows = await self._connection.fetch(_SQL["repeated_codes"], self.cursor.campaign_no, code_prefix)
+        return rows[0]["repeated"], rows[0]["foreign_codes"]
+
+    async def claims_without_voucher(self, most: int) -> list[Place]:
+        """(epoch, sequence) of the first of them."""
+        return await self._places("claims_without_voucher", most)
+
+    async def vouchers_without_claim(self, most: int) -> list[Place]:
+        """(epoch, sequence) that the first of them name."""
+        return await self._places("vouchers_without_claim", most)
+
+    async def _places(self, query: str, most: int) -> list[Place]:
+        rows = await self._connection.fetch(_SQL[query], self.cursor.campaign_no, most)
+        return [(row["epoch"], row["sequence"]) for row in rows]
+
+
+@asynccontextmanager
+async def open_books(ledger: Ledger, campaign_no: int) -> AsyncIterator[Books]:
+    """The books as they are now; they stay so for the time of the block.
+
+    Holds one connection. Who lets more than `ledger_timeout_ms` pass between two looks gets
+    LedgerUnavailable at the next. UsageError where there is no such campaign.
+    """
+    async with ledger.snapshot() as connection:
+        rows = await connection.fetch(_CURSORS["read_cursor"], campaign_no)
+        if not rows:
+            raise UsageError(f"the ledger has no campaign number {campaign_no}")
+        yield Books(connection, cursor_of(rows[0]))
