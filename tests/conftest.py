@@ -16,6 +16,7 @@ import pytest
 
 from engine.settings import Settings
 from tests.support.loops import LOOPS
+from tests.support.rights import RIGHTS
 from tests.support.servers import TestServers
 
 if TYPE_CHECKING:
@@ -38,6 +39,15 @@ def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> d
     if item.get_closest_marker("loops"):
         return dict(LOOPS)
     return {_loop_name(): LOOPS[_loop_name()]}
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what needs rights that this run lacks; the summary counts it as deselected."""
+    lacking = {name for name, has in RIGHTS.items() if not has()}
+    without = [item for item in items if any(item.get_closest_marker(name) for name in lacking)]
+    if without:
+        config.hook.pytest_deselected(items=without)
+        items[:] = [item for item in items if item not in without]
 
 
 def _loop_name() -> str:

@@ -12,7 +12,8 @@ from engine.errors import CannotRun
 
 _PACKAGE = Path(__file__).parents[1]
 
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+_DISK_FULL_WORDS = ("No space left on device", "Disk quota exceeded", "Short write while writing to the AOF file")
 
 
 def deploy_file(name: str) -> Path:
@@ -34,7 +35,7 @@ def storage(folder: Path) -> Iterator[None]:
 
 def _storage_trouble(folder: Path, error: OSError) -> str:
     where = error.filename or folder
-    if error.errno in DISK_FULL:
+    if error.errno in _DISK_FULL:
         return disk_full(folder)
     if error.errno in (errno.EACCES, errno.EPERM):
         return f"{where} belongs to another user or is protected: name another folder with --data, or change its owner"
@@ -46,6 +47,11 @@ def _storage_trouble(folder: Path, error: OSError) -> str:
 def disk_full(folder: Path) -> str:
     """The line for a full disk under `folder`."""
     return f"no room left on the disk of {folder}: free some, or name a folder on another disk with --data"
+
+
+def tells_of_full_disk(log: str) -> bool:
+    """Whether a server's last words are those of a full disk."""
+    return any(words in log for words in _DISK_FULL_WORDS)
 
 
 def private_folder(folder: Path) -> None:

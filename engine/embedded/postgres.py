@@ -7,6 +7,7 @@
 
 import importlib.util
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from engine.embedded.account import Account, account_for, let_through
 from engine.embedded.child import Child, Insistence
-from engine.embedded.files import deploy_file, disk_full, kept_secret, need_room, storage
+from engine.embedded.files import deploy_file, disk_full, kept_secret, need_room, storage, tells_of_full_disk
 from engine.embedded.ports import LOOPBACK
 from engine.embedded.server import EmbeddedServer
 from engine.errors import CannotRun
@@ -24,6 +25,8 @@ NAME = "dropwave"
 MAJOR = 18
 _CLUSTER_BYTES = 160 * 2**20
 """A new cluster takes 46 MB, its first segments of log come to 80 MB more, and something has to be left to work in."""
+_STAMP = re.compile(r"^\S+ \S+ \S+ \[\d+\] ")
+"""What log_line_prefix puts before each message."""
 _INITIALISE_S = 120.0
 """Making a cluster takes a second; on a slow disk that syncs each file, half a minute."""
 
@@ -113,7 +116,7 @@ class EmbeddedPostgres(EmbeddedServer):
                 f"{program} has not ended after {_INITIALISE_S:.0f} s: the disk of {self.folder} is too slow"
             ) from error
         if done.returncode != 0:
-            if "No space left on device" in done.stderr or "Disk quota exceeded" in done.stderr:
+            if tells_of_full_disk(done.stderr):
                 raise CannotRun(f"Postgres could not be set up: {disk_full(self.folder)}")
             raise CannotRun(f"Postgres could not be set up: {self._telling_line(done.stderr) or f'{program} failed'}")
 
@@ -187,9 +190,9 @@ class EmbeddedPostgres(EmbeddedServer):
             return []
 
     def _telling_line(self, tail: str) -> str:
-        lines = tail.splitlines()
+        lines = [line for line in tail.splitlines() if not line.startswith("\t")]
         told = [line for line in lines if any(mark in line for mark in ("FATAL:", "PANIC:", "error:", "ERROR:"))]
-        return (told or lines or [""])[-1].strip()
+        return _STAMP.sub("", (told or lines or [""])[-1]).strip()
 
 
 def find_postgres() -> Path:

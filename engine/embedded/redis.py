@@ -19,6 +19,8 @@ from engine.errors import CannotRun
 OLDEST = (6, 2)
 """The oldest version whose scripts, streams and replies the engine was tried with."""
 _VERSION = re.compile(r"\bv=(\d+)\.(\d+)\.(\d+)")
+_STAMP = re.compile(r"^\d+:[A-Z] \d+ \w+ \d+ [\d:.]+ [#*.-] ")
+"""Process, role, time and level before each message."""
 _NONE_FOUND = (
     "no Redis on this machine, and no wheel that carries one for it: install redis-server or valkey-server {oldest}"
     " or newer (Debian: apt-get install redis-server; macOS: brew install redis),"
@@ -87,8 +89,9 @@ class EmbeddedRedis(EmbeddedServer):
         return "loading" if answer.startswith(b"-LOADING") else ""
 
     def _telling_line(self, tail: str) -> str:
-        marked = [line for line in tail.splitlines() if " # " in line or line.startswith(("***", ">>>", "'"))]
-        return (marked or tail.splitlines() or [""])[-1].strip()
+        lines = tail.splitlines()
+        warnings = [line for line in lines if _STAMP.match(line) and " # " in line]
+        return _STAMP.sub("", (lines if "FATAL CONFIG FILE ERROR" in tail else warnings or lines or [""])[-1]).strip()
 
 
 def find_redis() -> tuple[Path, str]:

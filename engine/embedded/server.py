@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 
 from engine.embedded.child import Child
-from engine.embedded.files import disk_full
+from engine.embedded.files import disk_full, tells_of_full_disk
 from engine.embedded.lock import FolderLock
 from engine.embedded.ports import LOOPBACK, free_port
 from engine.errors import CannotRun
@@ -76,7 +76,7 @@ class EmbeddedServer(ABC):
     def trouble(self, what: str) -> str:
         """One clear line on why the child ended, and where the rest is."""
         tail = self.child.tail()
-        if "No space left on device" in tail or "Disk quota exceeded" in tail:
+        if tells_of_full_disk(tail):
             return f"{self.title} {what}: {disk_full(self.folder)}"
         last = self._telling_line(tail) or f"exit status {self.child.exit_status}"
         return f"{self.title} {what}: {last} (log: {self.child.log_path})"
@@ -99,7 +99,7 @@ class EmbeddedServer(ABC):
 
     @abstractmethod
     def _telling_line(self, tail: str) -> str:
-        """The line of its log that says why it ended."""
+        """What its log says of why it ended: one line, without number and time."""
 
     async def _answers(self) -> bool:
         """Wait until it is ready. False where it ended instead."""

@@ -1,0 +1,32 @@
+"""Processes of this machine, as Linux tells of them in /proc."""
+
+import os
+import signal
+from pathlib import Path
+
+
+def processes_in(folder: Path) -> set[int]:
+    """Every process whose working directory is `folder` or lies below it: the servers of a data folder, and theirs."""
+    found = set()
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            place = (entry / "cwd").readlink()
+            state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            continue  # it has ended meanwhile
+        if state != "Z" and place.is_relative_to(folder.resolve()):
+            found.add(int(entry.name))
+    return found
+
+
+def kill_all(pids: set[int]) -> None:
+    """kill -9, as the kernel does when memory runs out."""
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+
+
+def arguments_of(pid: int) -> str:
+    """The command line of a process, as every user of the machine sees it."""
+    return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
