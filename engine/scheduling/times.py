@@ -14,8 +14,8 @@ from engine.scheduling.mistakes import shown
 
 YEAR_MIN, YEAR_MAX = 2000, 2099
 """Outside lies a slip of the finger; inside, no arithmetic on days can leave the calendar."""
-LENGTH_MAX = timedelta(days=366)
-"""A wave stays in the hot store until it closes; a drop of more than a year is a slip of the finger."""
+LENGTH_MAX = timedelta(days=3_660)
+"""Ten years. A wave stays in the hot store until it closes; a longer one is a slip of the finger."""
 
 LOCAL_EXAMPLE = '"2021-09-17 20:00"'
 LENGTH_EXAMPLE = "4h"
