@@ -89,7 +89,9 @@ def print_table(columns: list[str], rows: list[list[str]], *, empty: str) -> Non
     if not rows:
         console.print(empty)
         return
-    table = Table(*columns)
+    table = Table()
+    for column in columns:
+        table.add_column(column, overflow="fold")  # an id that is cut is no id
     for row in rows:
         table.add_row(*row)
     console.print(table)

@@ -41,11 +41,8 @@ async def list_waves(settings: Settings, as_json: bool) -> None:
         print_json(rows)
         return
     print_table(
-        ["wave", "campaign", "state", "opens", "closes", "left", "stock"],
-        [
-            [str(row[column]) for column in ("wave", "campaign", "state", "opens_at", "closes_at", "left", "stock")]
-            for row in rows
-        ],
+        ["wave", "state", "opens", "closes", "left", "stock"],
+        [[str(row[column]) for column in ("wave", "state", "opens_at", "closes_at", "left", "stock")] for row in rows],
         empty="No campaign is in the hot store.",
     )
 
