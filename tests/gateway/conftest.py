@@ -1,0 +1,23 @@
+"""A gateway over real stores, with campaigns for every kind of answer."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+import pytest
+from msgspec.structs import replace
+
+from engine.settings import Settings
+from tests.gateway.drop import Drop, running_drop
+
+
+@pytest.fixture
+def drop_settings(settings: Settings, redis_url: str, database_url: str) -> Settings:
+    """Settings of the gateway under test; a module overrides it to change some."""
+    return replace(settings, redis_url=redis_url, database_url=database_url)
+
+
+@pytest.fixture
+async def drop(drop_settings: Settings) -> AsyncIterator[Drop]:
+    """Campaigns loaded, a steward at work, one gateway listening."""
+    async with AsyncExitStack() as stack:
+        yield await stack.enter_async_context(running_drop(drop_settings))
