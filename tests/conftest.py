@@ -1,12 +1,15 @@
 """Fixtures that every test may ask for. Servers are real ones (tests/support/servers.py).
 
-DROPWAVE_TEST_LOOP   uvloop (default), asyncio or debug: the event loop of this run
-DROPWAVE_TEST_SEED   repeats the random choices of a run; the header of each run tells its seed
-DROPWAVE_TEST_FOLDER where the servers keep their data, instead of in memory
+TEST_LOOP   uvloop (default), asyncio or debug: the event loop of this run
+TEST_SEED   repeats the random choices of a run; the header of each run tells its seed
+TEST_FOLDER where the servers keep their data, instead of in memory
+
+(Not DROPWAVE_*: whatever begins so is a setting, and programs that a test starts would refuse it.)
 """
 
 import os
 import random
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +26,8 @@ if TYPE_CHECKING:
     from engine.hotstore.store import HotStore
     from engine.ledger.database import Ledger
 
-_SEED = int(os.environ.get("DROPWAVE_TEST_SEED") or random.SystemRandom().randrange(2**32))
+_BEGAN_S = time.monotonic()
+_SEED = int(os.environ.get("TEST_SEED") or random.SystemRandom().randrange(2**32))
 
 # A machine that is busy with something else must not fail a test; what failed is printed as something to paste.
 hypothesis.settings.register_profile("dropwave", deadline=None, print_blob=True)
@@ -31,7 +35,16 @@ hypothesis.settings.load_profile("dropwave")
 
 
 def pytest_report_header() -> list[str]:
-    return [f"event loop: {_loop_name()}, seed: {_SEED} (DROPWAVE_TEST_SEED={_SEED} repeats it)"]
+    return [f"event loop: {_loop_name()}, seed: {_SEED} (TEST_SEED={_SEED} repeats it)"]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """How much of its time the run took; no test fails for it, because machines differ."""
+    budget_s = os.environ.get("TEST_BUDGET_S")
+    if budget_s:
+        terminalreporter.write_line(
+            f"{time.monotonic() - _BEGAN_S:.0f} s of the {budget_s} s that tests/README.md grants"
+        )
 
 
 def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> dict[str, Callable[[], object]]:
@@ -51,7 +64,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _loop_name() -> str:
-    return os.environ.get("DROPWAVE_TEST_LOOP") or "uvloop"
+    return os.environ.get("TEST_LOOP") or "uvloop"
 
 
 @pytest.fixture

@@ -31,8 +31,8 @@ _TEMPLATE = "dropwave_template"
 
 
 def servers_folder() -> Path:
-    """A fresh folder for servers; DROPWAVE_TEST_FOLDER names another place to make it in."""
-    parent = os.environ.get("DROPWAVE_TEST_FOLDER", "")
+    """A fresh folder for servers; TEST_FOLDER names another place to make it in."""
+    parent = os.environ.get("TEST_FOLDER", "")
     if not parent and os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > _MEMORY_FREE_MIN:
         parent = str(_MEMORY)
     return Path(tempfile.mkdtemp(prefix="dropwave-tests-", dir=parent or None))
