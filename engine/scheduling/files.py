@@ -7,7 +7,7 @@ held against the others. No step stops at a mistake; at the end all that was not
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TypeVar, cast, get_args
@@ -19,7 +19,7 @@ from engine.domain.campaign import Campaign, Cap, ClaimantKind, Eligibility, Lim
 from engine.errors import UsageError
 from engine.scheduling import checks
 from engine.scheduling.drops import Drop, drops_of
-from engine.scheduling.lists import AccountLists, ReadBytes, beside
+from engine.scheduling.lists import AccountLists, beside, sent
 from engine.scheduling.mistakes import Mistakes, shown
 from engine.scheduling.offers import STORE_EXAMPLE, TITLE_CHARACTERS_MAX, read_offers, read_stores
 from engine.scheduling.places import Place
@@ -71,15 +71,18 @@ def read_campaign_file(path: Path) -> Campaign:
     return parse_campaign(text, str(path), path.parent)
 
 
-def parse_campaign(text: str, source: str, folder: Path | None = None, lists: ReadBytes | None = None) -> Campaign:
+def parse_campaign(
+    text: str, source: str, folder: Path | None = None, lists: Mapping[str, bytes] | None = None
+) -> Campaign:
     """The campaign that this text states. `source` names it in messages.
 
-    Lists of accounts that it names come from `lists`, else from `folder`; with neither, none can be
-    named. Instants of waves carry the offset of the campaign's zone. Raises CampaignFileError.
+    Lists of accounts that it names come from `lists` (name to content), else from the files of
+    `folder`; with neither, none can be named. Instants of waves carry the offset of the campaign's zone. Raises CampaignFileError.
     """
     mistakes = Mistakes(source)
     tree = read_tree(text, mistakes)
-    return _Reading(Place(tree, "", tree.line, mistakes), AccountLists(lists or beside(folder))).campaign()
+    account_lists = AccountLists(beside(folder) if lists is None else sent(lists))
+    return _Reading(Place(tree, "", tree.line, mistakes), account_lists).campaign()
 
 
 class _Reading:

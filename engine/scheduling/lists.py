@@ -1,6 +1,6 @@
 """Lists of accounts in eligibility rules: written out, or in a file beside the campaign file, one account a line."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from engine.scheduling.mistakes import shown
@@ -107,5 +107,16 @@ def beside(folder: Path | None) -> ReadBytes:
                 f"{name} has more than {LIST_BYTES_MAX:,} bytes; at most {ACCOUNTS_MAX:,} accounts are possible"
             )
         return content
+
+    return read_bytes
+
+
+def sent(lists: Mapping[str, bytes]) -> ReadBytes:
+    """Reads lists from those that came together with the text of the campaign."""
+
+    def read_bytes(name: str) -> bytes:
+        if name not in lists:
+            raise NoList(f"no list {shown(name)} came with this campaign: send it along, or write the accounts out")
+        return lists[name]
 
     return read_bytes

@@ -5,6 +5,7 @@ from typing import cast, get_args
 from engine.domain.campaign import Offer, OfferKind, Store
 from engine.scheduling.mistakes import shown
 from engine.scheduling.places import LABEL_CHARACTERS_MAX, Place, flaw_of_id
+from engine.scheduling.reading import Scalar
 from engine.scheduling.rules import once
 
 STORES_MAX = 10_000
@@ -85,11 +86,7 @@ def _offer(place: Place, stores: dict[str, Store | None] | None, ids: dict[str, 
     found = place.fields(OFFER_KEYS, COMMON_KEYS, _OFFER_EXAMPLE)
     if found is None:
         return None
-    offer = found["id"].id("mall-50") if "id" in found else None
-    if offer in ids:
-        found["id"].wrong(f"{shown(offer)} is taken by the offer in line {ids[offer].line}: ids are used once")
-    elif offer:
-        ids[offer] = found["id"]
+    offer = _id(found["id"], ids) if "id" in found else None
     title = found["title"].text(TITLE_CHARACTERS_MAX, "商场消费券 50 元") if "title" in found else None
     category = found["category"].text(LABEL_CHARACTERS_MAX, "mall") if "category" in found else ""
     kind = cast(OfferKind | None, found["kind"].choice(KINDS) if "kind" in found else None)
@@ -98,6 +95,16 @@ def _offer(place: Place, stores: dict[str, Store | None] | None, ids: dict[str, 
     if offer is None or title is None or category is None or kind is None or amounts is None or taking is None:
         return None
     return Offer(id=offer, title=title, kind=kind, stores=taking, category=category, **amounts)
+
+
+def _id(place: Place, ids: dict[str, Place]) -> str | None:
+    offer = place.id("mall-50")
+    # an id that is wrong is remembered too: stock that names it is not told to be wrong as well
+    written = place.node.text if isinstance(place.node, Scalar) else ""
+    if offer in ids:
+        place.wrong(f"{shown(offer)} is taken by the offer in line {ids[offer].line}: ids are used once")
+    ids.setdefault(written, place)
+    return offer
 
 
 def _amounts(place: Place, found: dict[str, Place], kind: OfferKind | None) -> dict[str, int] | None:

@@ -72,11 +72,9 @@ def read_tree(text: str, mistakes: Mistakes) -> Mapping:
     What can be read past (a key twice, a tag) is noted in `mistakes`; raises CampaignFileError with
     all mistakes so far where reading cannot go on.
     """
-    size = len(text.encode(errors="replace"))
-    if size > FILE_BYTES_MAX:
-        mistakes.note(
-            0, "", f"has {size:,} bytes; at most {FILE_BYTES_MAX:,} are read: put long lists into files beside it"
-        )
+    if len(text.encode(errors="replace")) > FILE_BYTES_MAX:
+        most = f"{FILE_BYTES_MAX:,} bytes, which is the most that is read"
+        mistakes.note(0, "", f"is larger than {most}: put long lists into files beside it")
         raise mistakes.refuse()
     tree = _Tree(mistakes)
     try:

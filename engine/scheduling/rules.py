@@ -58,10 +58,9 @@ def read_limits(place: Place) -> tuple[Limit, ...] | None:
             item.wrong(f"limits per {limit.per} stand here twice: keep one")
         for wider in _INSIDE[limit.per]:
             if wider in known and known[wider].max <= limit.max:
-                item.wrong(
-                    f"can never bind: at most {known[wider].max} per {wider} are possible anyway; "
-                    f"write less than {known[wider].max}, or remove it"
-                )
+                most = known[wider].max
+                less = f"write less than {most}, or " if most > 1 else ""
+                item.wrong(f"can never bind: at most {most} per {wider} are possible anyway; {less}remove it")
                 break
     limits = tuple(limit for _, limit in read if limit)
     return limits if len(limits) == len(items) else None

@@ -169,7 +169,7 @@ def _check_keys(place: Place, shared: Shared, wave: str | None) -> None:
         place.wrong_below("stock", f"is missing: write for example stock: {_STOCK_EXAMPLE}, here or in wave_defaults")
     if shared.rollover == NEXT and shared.rollover_place and not place.has("repeat"):
         shared.rollover_place.wrong(
-            f"next needs a repeat, and wave {wave or 'without an id'} has none: name the wave that gets its unsold stock"
+            f"next needs a repeat, and wave {wave or 'without id'} has none: name the wave that gets what is unsold"
         )
 
 

@@ -22,7 +22,15 @@ def test_hubei() -> None:
     assert campaign.use == Use(cities=("武汉",), per_payment=1)
     assert campaign.validity == Validity(natural_days=7)
     assert campaign.cap == Cap()
-    assert list(campaign.stores) == ["mall-001", "mall-002", "mall-101", "super-001", "super-002", "food-001", "food-002"]
+    assert list(campaign.stores) == [
+        "mall-001",
+        "mall-002",
+        "mall-101",
+        "super-001",
+        "super-002",
+        "food-001",
+        "food-002",
+    ]
     assert campaign.stores["mall-101"] == Store("宜昌商场", "m-01", "宜昌")
     assert len(campaign.offers) == 9
     assert campaign.offers[1] == Offer(
@@ -203,7 +211,9 @@ def test_a_wave_takes_each_default_that_it_does_not_say_itself() -> None:
 
 def test_eligibility_of_a_campaign_and_of_a_wave() -> None:
     rules = "cities: [Town, 武汉], tags: {any: [a, b], all: [c], none: [d]}, allow: [u1, '10001'], deny: [u2]"
-    campaign = small(f'id: w, opens_at: "2027-05-01 10:00", lasts: 1h, eligibility: {{{rules}}}', more="eligibility: {deny: []}")
+    campaign = small(
+        f'id: w, opens_at: "2027-05-01 10:00", lasts: 1h, eligibility: {{{rules}}}', more="eligibility: {deny: []}"
+    )
     assert campaign.eligibility == Eligibility()
     assert campaign.waves[0].eligibility == Eligibility(
         cities=("Town", "武汉"),
