@@ -43,6 +43,8 @@ class BookFigures(Struct, frozen=True):
     """What the ledger held at the one instant that is judged. Places are (epoch, sequence)."""
 
     cursor: Cursor
+    last_number: int
+    """The highest number in the cursor's epoch: where the cursor has to stand."""
     stocks: dict[Place, int]
     repeated_codes: int
     foreign_codes: int

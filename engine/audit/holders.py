@@ -62,8 +62,10 @@ class HeldClaims:
         prints = self._books if self._books.holds(*at) else self._tail
         if not prints.holds(*at):
             self._see_unknown(claim, at)
-        elif prints.see(claim):
-            self.counts[claim.wave_no, claim.offer_no] += 1
+        else:
+            if prints.see(claim):
+                self.counts[claim.wave_no, claim.offer_no] += 1
+            # A number that was seen may come again: the scan repeats itself, or somebody else holds it too.
             if not prints.matches(claim) and self._judged(claim.wave_no):
                 where = "ledger" if prints is self._books else "log"
                 self._faults.add("P3", f"claims that differ between hot store and {where}", self._names.claim(claim))

@@ -16,6 +16,7 @@ from engine.ledger.queries import load_queries
 
 _SQL = load_queries("audit")
 _CURSORS = load_queries("cursors")
+_EPOCHS = load_queries("epochs")
 
 Place = tuple[int, int]
 """(wave_no, offer_no)."""
@@ -38,6 +39,12 @@ class Books:
         cursor = await self._connection.cursor(_SQL["claims"], self.cursor.campaign_no)
         while rows := await cursor.fetch(chunk):
             yield [Claim(*row) for row in rows]
+
+    async def last_number(self) -> int:
+        """The highest number of a claim or act in the cursor's epoch; 0 where there is none."""
+        rows = await self._connection.fetch(_EPOCHS["last_of_epoch"], self.cursor.campaign_no, self.cursor.epoch)
+        last: int = rows[0]["last"]
+        return last
 
     async def repeated_codes(self, code_prefix: str) -> tuple[int, int]:
         """Claims with a code that another claim has too, and claims with a code of another campaign."""

@@ -1,0 +1,64 @@
+"""How a verdict is shown, and what the process ends with."""
+
+import sys
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from engine.cli.options import print_json
+from engine.domain.verdict import PROMISES, Finding, Verdict
+
+BROKEN = 1
+"""Exit status where a promise broke."""
+
+_MARKS = {True: "[green]held[/]", False: "[bold red]BROKEN[/]", None: "[yellow]not judged[/]"}
+
+
+def show_verdicts(verdicts: Sequence[Verdict], console: Console) -> None:
+    """A table for each, then what broke, by example."""
+    for verdict in verdicts:
+        table = Table(title=f"Verdict on {escape(verdict.subject)}", title_justify="left", title_style="bold")
+        table.add_column("")
+        table.add_column("promise")
+        table.add_column("")
+        table.add_column("figures", overflow="fold")
+        for finding in verdict.findings:
+            table.add_row(
+                finding.promise, PROMISES[finding.promise], _MARKS[finding.held], escape(finding.figures),
+                end_section=True,
+            )
+        console.print(table)
+        for finding in verdict.findings:
+            for example in finding.examples:
+                console.print(f"  {finding.promise}  {example}", markup=False, highlight=False)
+
+
+def end(verdicts: Sequence[Verdict], *, as_json: bool, console: Console) -> None:
+    """Show the verdicts and end the process with status 1 where a promise broke."""
+    if as_json:
+        print_json([shown(verdict) for verdict in verdicts])
+    else:
+        show_verdicts(verdicts, console)
+    if any(verdict.broken for verdict in verdicts):
+        sys.exit(BROKEN)
+
+
+def shown(verdict: Verdict) -> dict[str, object]:
+    """A verdict for machines."""
+    return {
+        "subject": verdict.subject,
+        "broken": verdict.broken,
+        "findings": [_shown_finding(finding) for finding in verdict.findings],
+    }
+
+
+def _shown_finding(finding: Finding) -> dict[str, object]:
+    return {
+        "promise": finding.promise,
+        "says": PROMISES[finding.promise],
+        "held": finding.held,
+        "figures": finding.figures,
+        "examples": finding.examples,
+    }
