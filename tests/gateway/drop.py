@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 import aiohttp
 from msgspec.structs import replace
+from multidict import CIMultiDict
 
 from engine.claiming.board import Board, LiveWave
 from engine.domain.campaign import Campaign, Cap, Eligibility, Limit, Offer, Store, TagRule, Validity, Wave
@@ -114,14 +115,16 @@ class Drop:
             data = await response.read()
             is_json = "json" in response.headers.get("Content-Type", "")
             return Reply(
-                response.status, dict(response.headers), await response.json(content_type=None) if is_json else data
+                response.status,
+                CIMultiDict(response.headers),
+                await response.json(content_type=None) if is_json else data,
             )
 
 
 class Reply:
     """Status, headers, and the decoded body."""
 
-    def __init__(self, status: int, headers: dict[str, str], body: Any) -> None:
+    def __init__(self, status: int, headers: Mapping[str, str], body: Any) -> None:
         self.status = status
         self.headers = headers
         self.body = body

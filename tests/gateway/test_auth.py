@@ -151,6 +151,6 @@ def test_keys_for_tickets_and_tokens_are_apart() -> None:
     ("settings", "name"),
     [({}, "secret"), ({"secret": "short"}, "secret"), ({"secret": "s" * 16, "jwt_secret": "j" * 31}, "jwt_secret")],
 )
-def test_a_secret_that_can_be_guessed_is_refused(settings: dict[str, str], name: str) -> None:
+def test_a_secret_that_can_be_guessed_is_refused(settings: dict[str, Any], name: str) -> None:
     with pytest.raises(SettingsError, match=f"^{name} .*DROPWAVE_{name.upper()}"):
         Keyring.of(Settings(**settings))

@@ -12,7 +12,7 @@ OLD, NEW, OTHER = b"o" * 32, b"n" * 32, b"x" * 32
 TICKET = Ticket("hubei-2021", "hubei-2021-r1-b1", "u1", "u1", "account", "", 1_631_880_000_000)
 
 identities = st.text(
-    st.characters(exclude_categories=("Cs",), exclude_characters="".join(map(chr, range(32)))), min_size=1, max_size=128
+    st.characters(exclude_categories=["Cs"], exclude_characters="".join(map(chr, range(32)))), min_size=1, max_size=128
 )
 
 
