@@ -147,8 +147,8 @@ def failures() -> Iterator[None]:
 def _failure_of(error: Any) -> LedgerError:
     state, constraint = error.sqlstate or "", error.constraint_name or ""
     error.detail = None
-    # asyncpg gives the class 22 too where it could not encode a value, and then its message quotes it
-    said = error.args[0] if error.severity else "a value does not fit its column"
+    # asyncpg says 22 by itself, without a severity, where it could not encode a value; its message quotes it
+    said = "a value does not fit its column" if state.startswith("22") and not error.severity else error.args[0]
     text = f"{said} (SQLSTATE {state})"
     if state == "23514" and not constraint:  # no partition for the row: a lack of ours, not of the data
         return LedgerUnavailable(f"Postgres cannot do it now: {text}")
