@@ -77,7 +77,8 @@ def parse_campaign(
     """The campaign that this text states. `source` names it in messages.
 
     Lists of accounts that it names come from `lists` (name to content), else from the files of
-    `folder`; with neither, none can be named. Instants of waves carry the offset of the campaign's zone. Raises CampaignFileError.
+    `folder`; with neither, none can be named. Instants of waves carry the offset of the campaign's
+    zone. Raises CampaignFileError.
     """
     mistakes = Mistakes(source)
     tree = read_tree(text, mistakes)

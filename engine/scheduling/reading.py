@@ -5,12 +5,13 @@ bound: no tags, no %-directives, no merge keys, no second document, no key twice
 interpreted here: `Scalar` keeps the text as it was written and whether it stood in quotes.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NoReturn
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.error import YAMLError
 from ruamel.yaml.events import (
     AliasEvent,
     DocumentStartEvent,
@@ -29,6 +30,8 @@ DEPTH_MAX = 12
 """The format needs five levels; reading a tree goes as deep in Python's stack as the tree is deep."""
 VALUES_MAX = 500_000
 """Values once aliases are unfolded: eight lines of aliases of aliases would otherwise make billions."""
+
+_NO_CHARACTER = re.compile(r"\\U(?!0010|000)[0-9a-fA-F]{8}")
 
 
 @dataclass(slots=True)
@@ -80,31 +83,47 @@ def read_tree(text: str, mistakes: Mistakes) -> Mapping:
     try:
         for event in _events(text):
             tree.take(event)
-    except ReaderError as error:
-        line = text.count("\n", 0, error.position) + 1
-        tree.stop(line, "contains a character that YAML does not allow")
-    except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        tree.stop(mark.line + 1 if mark else 0, f"is not valid YAML: {_plainly(error)}")
-    except YAMLError as error:
-        tree.stop(0, f"is not valid YAML: {error}")
+    except _Unreadable as error:
+        tree.stop(error.line, error.what)
     if not isinstance(tree.root, Mapping):
         tree.stop(1, "is not a campaign file: it must be a mapping that begins like campaign: hubei-2021")
     return tree.root
 
 
+class _Unreadable(Exception):
+    """The parser cannot go on."""
+
+    def __init__(self, line: int, what: str) -> None:
+        super().__init__(what)
+        self.line = line
+        self.what = what
+
+
 def _events(text: str) -> Iterator[Event]:
-    events: Iterator[Event] = YAML(typ="safe", pure=True).parse(text)
-    return events
+    """The parser's events; whatever it raises becomes _Unreadable, with the words for the operator."""
+    try:
+        yield from YAML(typ="safe", pure=True).parse(text)
+    except ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise _Unreadable(line, "contains a character that YAML does not allow") from error
+    except YAMLError as error:
+        raise _Unreadable(*_line_and_problem(error)) from error
+    except (ValueError, OverflowError) as error:
+        # ruamel turns "\\UFFFFFFFF" into a character without looking whether there is one
+        escape = _NO_CHARACTER.search(text)
+        line = text.count("\n", 0, escape.start()) + 1 if escape else 0
+        raise _Unreadable(line, f"contains {escape[0] if escape else 'an escape'}, which is no character") from error
 
 
-def _plainly(error: MarkedYAMLError) -> str:
-    problem = (error.problem or str(error.context)).splitlines()[0]
+def _line_and_problem(error: YAMLError) -> tuple[int, str]:
+    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    problem = (getattr(error, "problem", None) or str(error)).splitlines()[0]
+    context = getattr(error, "context", None) or ""
     if "'\\t'" in problem:
-        return "a tab cannot indent a line: use spaces"
-    if "mapping values are not allowed" in problem:
-        return "a second colon in this line: put text that contains a colon in quotes"
-    return f"{problem} {error.context}".strip() if error.context and error.problem else problem
+        problem, context = "a tab cannot indent a line: use spaces", ""
+    elif "mapping values are not allowed" in problem:
+        problem, context = "a second colon in this line: put text that contains a colon in quotes", ""
+    return mark.line + 1 if mark else 0, f"is not valid YAML: {problem} {context}".rstrip()
 
 
 @dataclass(slots=True)

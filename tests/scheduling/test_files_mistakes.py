@@ -1,5 +1,6 @@
 """Every kind of mistake of a campaign file, with the exact words for the operator: mistakes.toml has the table."""
 
+import os
 import tomllib
 from pathlib import Path
 
@@ -153,6 +154,7 @@ LISTS = {
         "odd.txt, line 1: has 129 characters; at most 128 are possible; write one account a line",
         "odd.txt, line 3: contains a line break or another character that cannot be printed; write one account a line",
     ],
+    "huge.txt": ["huge.txt has more than 16,777,216 bytes; at most 100,000 accounts are possible"],
     "many.txt": ["many.txt has 100,001 accounts; at most 100,000 are possible: use a tag instead"],
 }
 
@@ -166,6 +168,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "latin.txt").write_bytes(b"u1\nm\xfcller\n")
     (folder / "odd.txt").write_text(f"{'u' * 129}\nu1\nu\x002\n")
     (folder / "many.txt").write_text("\n".join(f"u{number}" for number in range(100_001)))
+    (folder / "huge.txt").touch()
+    os.truncate(folder / "huge.txt", 16 * 1_048_576 + 1)
     (folder / "half.txt").write_text("\n".join(f"u{number}" for number in range(50_000)))
     return folder
 
@@ -197,7 +201,7 @@ def test_lists_are_bounded_together(folder: Path) -> None:
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "latin.yaml").write_bytes(b"campaign: spring\ntitle: Fr\xfchling\n")
-    (tmp_path / "large.yaml").write_bytes("# é\n".encode() * 300_000)
+    (tmp_path / "large.yaml").write_bytes("é".encode() * 600_000)
     for name, what in {
         "none.yaml": "cannot be read: No such file or directory",
         ".": "cannot be read: Is a directory",
