@@ -7,12 +7,14 @@ import socket
 
 import pytest
 from msgspec.structs import replace
+from prometheus_client import REGISTRY
 
 from engine.errors import CannotRun
 from engine.gateway.server import listen
 from engine.settings import Settings
 from tests.gateway.drop import Drop, running_gateway
 from tests.gateway.raw import claim_request, connected_to
+from tests.support.waiting import wait_until
 
 CLIENTS = 40
 
@@ -66,8 +68,7 @@ async def test_no_answer_is_broken_by_a_stop_under_load(drop: Drop) -> None:
         crowd = Crowd(drop, leaving.port)
         clients = [asyncio.create_task(crowd.on_one_connection()) for _ in range(CLIENTS)]
         clients += [asyncio.create_task(crowd.on_new_connections()) for _ in range(4)]
-        while len(crowd.claimed) < 3 * CLIENTS:
-            await asyncio.sleep(0.01)
+        await wait_until(lambda: len(crowd.claimed) >= 3 * CLIENTS)
         await leaving.gateway.stop()
         await asyncio.gather(*clients)
     assert crowd.broken == []
@@ -77,6 +78,10 @@ async def test_no_answer_is_broken_by_a_stop_under_load(drop: Drop) -> None:
         assert (again.status, again["claim"]["vouchers"][0]["code"]) == (200, code)
     given = sum(drop.live("one-open").wave.stock.values()) - await units_left(drop)
     assert given == len(crowd.claimed)
+
+
+def batches_sent() -> float:
+    return REGISTRY.get_sample_value("dropwave_claim_batch_claims_count") or 0.0
 
 
 async def units_left(drop: Drop) -> int:
@@ -113,9 +118,9 @@ async def test_a_claim_under_way_gets_its_answer(drop: Drop) -> None:
     settings = replace(drop.settings, drain_idle_ms=1)
     async with running_gateway(settings, drop.stores) as leaving, connected_to(leaving.port) as connection:
         await drop.stores.hot_store.call("CLIENT", "PAUSE", 300, "ALL")
+        before = batches_sent()
         connection.send(claim_request(drop.token(), "one-open", {"offer": "a"}))
-        await connection.writer.drain()
-        await asyncio.sleep(0.02)  # on its way to the desk; the store is silent for 0.3 s
+        await wait_until(lambda: batches_sent() > before)  # and the store is silent
         await leaving.gateway.stop()
         reply = await connection.response()
         assert (reply.status, reply.headers["connection"]) == (201, "close")
