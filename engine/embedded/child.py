@@ -83,6 +83,13 @@ class Child:
         """Whether it was started and has not ended."""
         return self._process is not None and self._process.poll() is None
 
+    def reason(self, last_word: str) -> str:
+        """Why it ended: the signal that killed it, else its own last word, else its exit status."""
+        status = self.exit_status or 0
+        if status < 0:
+            return f"killed by {signal.Signals(-status).name}"
+        return last_word or f"exit status {status}"
+
     def start(
         self,
         command: Sequence[str | Path],

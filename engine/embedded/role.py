@@ -57,8 +57,8 @@ class RoleProcess:
 
     def trouble(self, what: str) -> str:
         """One clear line on why it ended, and where the rest is."""
-        last = self.child.tail(1).strip() or f"exit status {self.child.exit_status}"
-        return f"{self.name} {what}: {last} (log: {self.child.log_path})"
+        last_word = self.child.tail(1).strip().removeprefix("dropwave: ")
+        return f"{self.name} {what}: {self.child.reason(last_word)} (log: {self.child.log_path})"
 
     async def _word(self, reading: int) -> str:
         deadline = time.monotonic() + _READY_S

@@ -78,8 +78,7 @@ class EmbeddedServer(ABC):
         tail = self.child.tail()
         if tells_of_full_disk(tail):
             return f"{self.title} {what}: {disk_full(self.folder)}"
-        last = self._telling_line(tail) or f"exit status {self.child.exit_status}"
-        return f"{self.title} {what}: {last} (log: {self.child.log_path})"
+        return f"{self.title} {what}: {self.child.reason(self._telling_line(tail))} (log: {self.child.log_path})"
 
     @abstractmethod
     def _new_child(self) -> Child:

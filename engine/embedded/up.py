@@ -75,8 +75,7 @@ class Machine:
         withdraw(self._data)
         self._port = SharedPort(self._settings.host, self._settings.port)
         settings = await self._with_servers(self._settings)
-        for name in await migrate(settings.database_url, settings):
-            self._say(f"migrated: {name}")
+        await migrate(settings.database_url, settings)
         settings = msgspec.structs.replace(
             settings, port=self._port.port, workers=1, secret=settings.secret or kept_secret(self._data / "secret")
         )
@@ -109,6 +108,7 @@ class Machine:
             stage = self._stages[-1]
             await asyncio.gather(*(part.stop() for part in stage))
             self._stages.pop()
+            self._say(f"stopped: {', '.join(part.child.name for part in stage)}")
         self._port.close()
         self._lock.release()
 

@@ -6,17 +6,19 @@ from pathlib import Path
 
 
 def processes_in(folder: Path) -> set[int]:
-    """Every process whose working directory is `folder` or lies below it: the servers of a data folder, and theirs."""
+    """Every process of a data folder: servers work in it or below it, roles have it in their environment."""
     found = set()
+    role = f"DROPWAVE_DATA={folder.resolve()}".encode()
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue
         try:
             place = (entry / "cwd").readlink()
+            environment = (entry / "environ").read_bytes().split(b"\0")
             state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
         except OSError:
             continue  # it has ended meanwhile
-        if state != "Z" and place.is_relative_to(folder.resolve()):
+        if state != "Z" and (place.is_relative_to(folder.resolve()) or role in environment):
             found.add(int(entry.name))
     return found
 
