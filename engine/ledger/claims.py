@@ -1,6 +1,6 @@
 """Claims that are settled."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -28,7 +28,7 @@ async def counts(ledger: Ledger, campaign_no: int) -> dict[tuple[int, int], Offe
     return {(row["wave_no"], row["offer_no"]): OfferCount(row["claims"], row["unit_max"]) for row in rows}
 
 
-async def read_holdings(ledger: Ledger, campaign_no: int, chunk: int) -> AsyncIterator[list[Claim]]:
+async def read_holdings(ledger: Ledger, campaign_no: int, chunk: int) -> AsyncGenerator[list[Claim], None]:
     """All claims of the campaign, ordered by (claimant, nth), as they were at the first look.
 
     Yields lists of about `chunk` claims, by whole claimants: all claims of one are in one list. Holds a
@@ -57,11 +57,6 @@ async def claims_of_account(ledger: Ledger, account: str) -> list[tuple[str, Cla
     """(campaign id, claim) of an account in all campaigns: the newest CLAIMS_OF_ACCOUNT_MAX, newest first."""
     rows = await ledger.fetch(_SQL["of_account"], account, CLAIMS_OF_ACCOUNT_MAX)
     return [(campaign, Claim(*fields)) for campaign, *fields in rows]
-
-
-async def claims_of_codes(ledger: Ledger, campaign_no: int, codes: Sequence[str]) -> dict[str, Claim]:
-    """The settled claims that issued these voucher codes, by code; codes that the ledger lacks are not there."""
-    return {claim.code: claim for claim in _claims(await ledger.fetch(_SQL["of_codes"], campaign_no, list(codes)))}
 
 
 def _claims(rows: Sequence[Any]) -> list[Claim]:

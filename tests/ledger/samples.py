@@ -100,9 +100,8 @@ def entry_of_claims(settled: Sequence[Claim]) -> LogEntry:
 
 def entry_of_act(sequence: int, kind: ActKind, *, epoch: int = 1, **act: Any) -> LogEntry:
     """One log entry with an act; its number is its place in the log unless given."""
-    line = ActLine(
-        **{"number": sequence, "id": f"act-{sequence}", "kind": kind, "actor": "ann", "reason": "asked"} | act
-    )
+    plain: dict[str, Any] = {"number": sequence, "id": f"act-{sequence}", "actor": "ann", "reason": "asked"}
+    line = ActLine(**(plain | {"kind": kind} | act))
     return LogEntry(epoch, sequence, sequence, CLAIMED_AT_MS, act=line)
 
 

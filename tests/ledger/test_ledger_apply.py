@@ -188,7 +188,7 @@ async def test_a_wave_that_the_hot_store_has_cannot_go_away(ledger: Ledger, data
     await apply_campaign(ledger, plain, "ann")
     await rows_of(database_url, "update waves set state = 'live' where wave_no = 2")
     without = replace(plain, waves=(plain.waves[0], plain.waves[2]))
-    with pytest.raises(UsageError, match="spring-next .* close it before you take it out"):
+    with pytest.raises(UsageError, match=r"spring-next .* close it before you take it out"):
         await apply_campaign(ledger, without, "ann")
     await rows_of(database_url, "update waves set state = 'closed' where wave_no = 2")
     assert (await apply_campaign(ledger, without, "ann")).changed

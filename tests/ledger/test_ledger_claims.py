@@ -12,7 +12,6 @@ from engine.ledger.claims import (
     OfferCount,
     claims_of_account,
     claims_of_claimant,
-    claims_of_codes,
     counts,
     read_holdings,
 )
@@ -93,10 +92,3 @@ async def test_a_card_pack_is_bounded(ledger: Ledger) -> None:
     ]
     await settled(ledger, "spring", batch)
     assert [each.sequence for _, each in await claims_of_account(ledger, "me")] == list(range(many, 5, -1))
-
-
-async def test_claims_of_codes(ledger: Ledger) -> None:
-    batch = [claim(1), claim(2), claim(3)]
-    no = await settled(ledger, "spring", batch)
-    found = await claims_of_codes(ledger, no, [batch[0].code, "nothing", batch[2].code])
-    assert found == {batch[0].code: batch[0], batch[2].code: batch[2]}

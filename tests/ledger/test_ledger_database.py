@@ -27,8 +27,8 @@ async def test_nobody_there(settings: Settings) -> None:
 async def test_somebody_who_does_not_answer(settings: Settings) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         before_s = time.monotonic()
+        impatient = replace(settings, ledger_connect_timeout_ms=200)
         with pytest.raises(LedgerUnavailable):
-            impatient = replace(settings, ledger_connect_timeout_ms=200)
             await Ledger.connect(f"postgresql://u@127.0.0.1:{silent.getsockname()[1]}/x?sslmode=disable", impatient)
         assert time.monotonic() - before_s < 5
 
@@ -113,14 +113,14 @@ async def test_values_stay_out_of_messages(ledger: Ledger) -> None:
 
 
 async def test_a_transaction_that_failed_is_not_called_committed(ledger: Ledger) -> None:
-    with pytest.raises(LedgerError, match="nothing was committed"):
+    with pytest.raises(LedgerError, match="nothing was committed"):  # noqa: PT012 - the block is the transaction
         async with ledger.transaction() as connection:
             with pytest.raises(asyncpg.PostgresError):
                 await connection.fetch("select 1 / 0")
 
 
 async def test_a_block_that_raises_leaves_nothing(ledger: Ledger, database_url: str) -> None:
-    with pytest.raises(KeyError):
+    with pytest.raises(KeyError):  # noqa: PT012 - the block is the transaction
         async with ledger.transaction() as connection:
             await connection.execute("insert into leases values ('r', 'h', 1, now())")
             raise KeyError("mine")

@@ -21,7 +21,7 @@ async def test_one_holds_and_renews_the_other_waits(ledger: Ledger) -> None:
 
 async def test_a_lease_that_ran_out_is_taken_over(ledger: Ledger) -> None:
     await take_lease(ledger, "writer", "a", 50)
-    taken = await wait_until(lambda: take_lease(ledger, "writer", "b", LONG_MS))
+    taken: Lease | None = await wait_until(lambda: take_lease(ledger, "writer", "b", LONG_MS))
     assert taken == Lease("writer", "b", 2)
     assert await take_lease(ledger, "writer", "a", LONG_MS) is None
 

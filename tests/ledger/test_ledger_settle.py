@@ -115,7 +115,7 @@ async def test_a_writer_that_sleeps_in_its_transaction_is_ended(
     """It holds the cursor's row; Postgres ends its session after `ledger_timeout_ms` of its settings."""
     batch = claims(1, 5)
     move = load_queries("settlement")["move_cursor"]
-    with pytest.raises(LedgerUnavailable):
+    with pytest.raises(LedgerUnavailable):  # noqa: PT012 - the block is the transaction
         async with other.transaction() as connection:
             moved = await connection.fetchrow(move, cursor.campaign_no, cursor.epoch, 0, 5, 0, 0)
             assert moved is not None
@@ -131,7 +131,7 @@ async def test_postgres_ends_the_session_in_the_middle(
         await connection.execute("lock table vouchers in exclusive mode")
         settling = asyncio.create_task(settle(ledger, cursor, 5, batch, vouchers_of(catalogue, batch), []))
         blocked = "select pid from pg_stat_activity where wait_event_type = 'Lock' and query like '%vouchers%'"
-        (row,) = await wait_until(lambda: rows_of(database_url, blocked))
+        (row,) = await wait_until(lambda: rows_of(database_url, blocked), what="the COPY waits for the lock")
         await rows_of(database_url, "select pg_terminate_backend($1)", row["pid"])
         with pytest.raises(LedgerUnavailable):
             await settling

@@ -30,9 +30,3 @@ from campaigns c cross join lateral (
 ) found
 order by found.claimed_at_ms desc, c.campaign_no desc, found.epoch desc, found.sequence desc
 limit $2
-
--- name: of_codes
-select k.wave_no, k.offer_no, k.request_no, k.epoch, k.sequence, k.unit, k.nth, k.terms_version,
-       (extract(epoch from k.claimed_at) * 1000)::bigint, k.code, k.claimant, coalesce(k.account, k.claimant)
-from vouchers v join claims k using (campaign_no, epoch, sequence)
-where v.campaign_no = $1 and v.code = any($2::text[]) and k.code = v.code
