@@ -96,15 +96,9 @@ METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def forget_process(pid: int) -> None:
-    """Take the gauges of a process that has ended out of the sums. For whoever started that process."""
+    """Take the gauges of a process out of the sums: called by itself as its last act, or by its parent afterwards."""
     if METRICS_FOLDER:
         mark_process_dead(pid)  # type: ignore[no-untyped-call]  # the library leaves it untyped
-
-
-def clear_metrics(folder: Path) -> None:
-    """Remove what earlier processes left in a folder of metrics. Only while none of them runs."""
-    for file in folder.glob("*.db"):
-        file.unlink(missing_ok=True)
 
 
 # --- logs ------------------------------------------------------------------------------------------

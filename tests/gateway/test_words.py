@@ -1,6 +1,8 @@
 """The table of problems, the language they are told in, and bodies that are read or refused."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -160,3 +162,11 @@ def test_no_body_makes_reading_fail(body: bytes) -> None:
 )
 def test_how_a_body_may_be_sent(content_type: str, encoding: str, taken: bool) -> None:
     assert (check_media_type(content_type, encoding) is None) is taken
+
+
+def test_the_page_for_newcomers_lists_every_code_with_its_status() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "http.md").read_text("utf-8")
+    rows = re.findall(r"^\| ((?:`[a-z_]+`(?:, )?)+) \| (\d{3}) \|", page, re.MULTILINE)
+    listed = {code: int(status) for codes, status in rows for code in re.findall("[a-z_]+", codes)}
+    assert listed == {code: kind.status for code, kind in KINDS.items()}
+    assert list(listed) == list(KINDS)  # in the order in which they are looked at
