@@ -39,12 +39,13 @@ if known[3] == id then return {'done', whole(now)} end
 if tonumber(number) <= tonumber(known[2]) then return {'older', whole(now), known[2]} end
 if now < not_before then return {'early', whole(now)} end
 
--- Stock moves by the difference of the totals, in the same step in which nobody can claim.
-local new_left, refilled = {}, {}
+-- Stock moves by the difference of the totals, in the same step in which nobody can claim. An offer that is no
+-- longer in the wave leaves no units behind: they would be there twice once it comes back.
+local new_left, dropped_left, sold_out, not_sold_out = {}, {}, {}, {}
 if wave_no ~= '' then
   local before = redis.call('HGET', meta, 'wave:' .. wave_no)
-  local offers_before = before and cjson.decode(before).offers or {}
-  for offer_no, offer in pairs(cjson.decode(state).offers) do
+  local offers_before, offers = before and cjson.decode(before).offers or {}, cjson.decode(state).offers
+  for offer_no, offer in pairs(offers) do
     local field = wave_no .. ':' .. offer_no
     local total_before = offers_before[offer_no] and offers_before[offer_no].total or 0
     local left_before = tonumber(redis.call('HGET', left_key, field) or '0')
@@ -52,7 +53,21 @@ if wave_no ~= '' then
     if left_after < 0 then return {'below', whole(now), offer_no, whole(total_before - left_before)} end
     new_left[#new_left + 1] = field
     new_left[#new_left + 1] = whole(left_after)
-    if left_after > 0 then refilled[#refilled + 1] = 'sold_out:' .. field end
+    if left_after > 0 then
+      not_sold_out[#not_sold_out + 1] = 'sold_out:' .. field
+    elseif left_before > 0 then
+      sold_out[#sold_out + 1] = 'sold_out:' .. field
+      sold_out[#sold_out + 1] = whole(now)
+    end
+  end
+  for offer_no, offer in pairs(offers_before) do
+    if not offers[offer_no] then
+      local field = wave_no .. ':' .. offer_no
+      local claimed = offer.total - tonumber(redis.call('HGET', left_key, field))
+      if claimed > 0 then return {'below', whole(now), offer_no, whole(claimed)} end
+      dropped_left[#dropped_left + 1] = field
+      not_sold_out[#not_sold_out + 1] = 'sold_out:' .. field
+    end
   end
 end
 
@@ -63,7 +78,9 @@ redis.call('HSET', meta, 'last', whole(sequence), 'act', number, 'act_id', id)
 if wave_no ~= '' then
   redis.call('HSET', meta, 'wave:' .. wave_no, state)
   if #new_left > 0 then redis.call('HSET', left_key, unpack(new_left)) end
-  if #refilled > 0 then redis.call('HDEL', meta, unpack(refilled)) end
+  if #dropped_left > 0 then redis.call('HDEL', left_key, unpack(dropped_left)) end
+  if #sold_out > 0 then redis.call('HSET', meta, unpack(sold_out)) end
+  if #not_sold_out > 0 then redis.call('HDEL', meta, unpack(not_sold_out)) end
 else
   redis.call('HSET', meta, 'rules', state, 'catalogue', catalogue)
 end
