@@ -90,7 +90,7 @@ local function left_of(field)
 end
 
 local function sold_out_since(field)
-  return changed_meta['sold_out:' .. field] or redis.call('HGET', meta, 'sold_out:' .. field) or '0'
+  return tonumber(changed_meta['sold_out:' .. field] or redis.call('HGET', meta, 'sold_out:' .. field) or '0')
 end
 
 -- Holder records (hotstore/records.py) ------------------------------------------------------------------
@@ -144,7 +144,10 @@ local function limit_reached(record, held, ask, wave, account)
       if count >= limit.max then return limit_answer(limit.max, nth, line) end
     end
   end
-  if held >= CLAIMS_PER_CLAIMANT_MAX then return 'limit_reached' end
+  if held >= CLAIMS_PER_CLAIMANT_MAX then
+    local _, nth, line = held_within(record, ask.wave_no, wave, 'campaign', account)
+    return limit_answer(CLAIMS_PER_CLAIMANT_MAX, nth, line)
+  end
   return nil
 end
 
@@ -163,17 +166,17 @@ end
 -- The offer to give: number, its state, its field in `left`; or nil and the refusal.
 local function choose(ask, wave)
   if cap_claims and claims >= cap_claims then return nil, 'cap_reached' end
-  local within_cap, since = false, '0'
+  local within_cap, since = false, 0
   for _, offer_no in ipairs(ask.offers) do
     local offer = wave.offers[offer_no]
     if not cap_value or value + offer.value <= cap_value then
       within_cap = true
       local field = ask.wave_no .. ':' .. offer_no
       if left_of(field) > 0 then return offer_no, offer, field end
-      since = sold_out_since(field)
+      since = math.max(since, sold_out_since(field))  -- all of them: since the last one was
     end
   end
-  return nil, within_cap and 'sold_out\t' .. since or 'cap_reached'
+  return nil, within_cap and 'sold_out\t' .. whole(since) or 'cap_reached'
 end
 
 local function grant(ask, wave, offer_no, offer, field, claimant, account, code, record, held)
