@@ -10,10 +10,12 @@ What an ask can go through, and how it ends:
     reply lost                                         sent again with the same code: the script knows it
       … answered                                       the outcome
       … past `not_after`, nothing held, same epoch     busy        the lost call cannot decide it any more
+      … refused for what may pass (see PASSING)        outcome_unknown
       … still no answer at the deadline                outcome_unknown
 
-The lost call may still lie in a socket's buffer when the repetition is answered. It does no harm: before
-`not_after` it finds what the repetition decided, after it the script decides nothing new.
+The lost call may still lie in a socket's buffer when the repetition is answered. Where that was granted it does
+no harm: before `not_after` the lost call finds the claim, after it the script decides nothing new. But where the
+repetition was told, say, that the wave is not open yet, the lost call may come when it is, and be granted.
 """
 
 import asyncio
@@ -38,6 +40,20 @@ log = structlog.get_logger(__name__)
 BUSY = Refused(RefusalCode.BUSY)
 RECOVERING = Refused(RefusalCode.RECOVERING)
 OUTCOME_UNKNOWN = Refused(RefusalCode.OUTCOME_UNKNOWN)
+
+PASSING = frozenset(
+    {
+        RefusalCode.UNKNOWN_WAVE,
+        RefusalCode.UNKNOWN_OFFER,
+        RefusalCode.NOT_OPEN,
+        RefusalCode.STOPPED,
+        RefusalCode.PAUSED,
+        RefusalCode.CAP_REACHED,
+        RefusalCode.SOLD_OUT,
+        RefusalCode.BUSY,
+    }
+)
+"""Refusals whose reason may be gone a moment later. The others stay, so a lost call meets them too."""
 
 RETRY_PAUSE_MS = 20
 RETRY_PAUSE_MAX_MS = 250
@@ -195,7 +211,7 @@ class Desk:
                 log.warning("reply lost", campaign=self._campaign, claims=len(batch), error=str(error))
                 return OUTCOME_UNKNOWN
             else:
-                self._hand_out(batch, decided, sure=not trial.lost or self.epoch == trial.first_epoch)
+                self._hand_out(batch, decided, trial)
                 return None
 
     async def _send(self, batch: list[Waiting], not_after_ms: int) -> Batch:
@@ -204,10 +220,13 @@ class Desk:
         self._clock.heard(decided.now_ms)
         return decided
 
-    def _hand_out(self, batch: list[Waiting], decided: Batch, *, sure: bool) -> None:
+    def _hand_out(self, batch: list[Waiting], decided: Batch, trial: Trial) -> None:
+        same_epoch = self.epoch == trial.first_epoch
         for waiting, answer in zip(batch, decided.answers, strict=True):
             if isinstance(answer, Late):
-                waiting.end(BUSY if sure else OUTCOME_UNKNOWN)
+                waiting.end(BUSY if same_epoch or not trial.lost else OUTCOME_UNKNOWN)
+            elif trial.lost and isinstance(answer, Refused) and answer.code in PASSING:
+                waiting.end(OUTCOME_UNKNOWN)
             else:
                 waiting.end(answer)
 
