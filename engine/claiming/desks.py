@@ -62,9 +62,10 @@ class Desks:
             return await self._ask_archive(live, ask)
         if desk is None:
             return RECOVERING
+        epoch = desk.epoch  # the one that decides is this or a later one; by the time of the answer it may be over
         outcome = await desk.claim(ask)
-        if self._settled_watch is None or not isinstance(outcome, Claimed) or outcome.claim.epoch < desk.epoch:
-            return outcome  # what an earlier epoch holds was in the ledger before this epoch began
+        if self._settled_watch is None or not isinstance(outcome, Claimed) or outcome.claim.epoch < epoch:
+            return outcome  # what an earlier epoch held was in the ledger before this epoch began
         settled = await self._settled_watch.wait(live.catalogue.id, outcome.claim)
         return outcome if settled else OUTCOME_UNKNOWN
 

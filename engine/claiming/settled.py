@@ -68,6 +68,7 @@ class SettledWatch:
                 self._tell(await self._read_places())
             except LedgerError as error:
                 log.warning("cannot read the cursors", error=str(error))
+                self._tell({})  # nothing is known; who has given up meanwhile is forgotten
             await asyncio.sleep(max(0.0, self._settings.settle_poll_ms / 1000 - (time.monotonic() - started_s)))
 
     def _tell(self, places: Mapping[str, Place]) -> None:
