@@ -126,6 +126,10 @@ class Board:
         shard = self._shards.get(campaign)
         return shard.catalogue if shard else None
 
+    def expects(self, catalogue: Catalogue) -> bool:
+        """Whether that campaign should be in the hot store now; where it is not, it is being loaded."""
+        return catalogue.belongs_in_hot_store(self.store_time_ms(), self._settings.unload_after_ms)
+
     def epoch(self, campaign: str) -> int | None:
         """The epoch in which that campaign was last seen."""
         shard = self._shards.get(campaign)
@@ -156,7 +160,7 @@ class Board:
         archived = await self._find_archived(wave)
         if archived is None:
             _keep(self._unknown_until_s, wave, now_s + UNKNOWN_FOR_S)
-        elif not self._archived_is_live(archived):
+        elif not self.expects(archived.catalogue):  # else it is only for the moment that the hot store lacks it
             _keep(self._archived, wave, archived)
         return archived
 
@@ -185,11 +189,10 @@ class Board:
 
     def _still_known(self, listed: Set[str]) -> dict[str, ShardView]:
         """What was known of shards that are listed, or should be: one that cannot be read is being recovered."""
-        now_ms = self.store_time_ms()
         return {
             campaign: shard
             for campaign, shard in self._shards.items()
-            if campaign in listed or shard.catalogue.belongs_in_hot_store(now_ms, self._settings.unload_after_ms)
+            if campaign in listed or self.expects(shard.catalogue)
         }
 
     def _may_look(self) -> bool:
@@ -200,10 +203,6 @@ class Board:
             return False
         self._looks_left -= 1
         return True
-
-    def _archived_is_live(self, archived: LiveWave) -> bool:
-        """Whether it is only for the moment that the hot store lacks this wave: such an answer is not kept."""
-        return archived.catalogue.belongs_in_hot_store(self.store_time_ms(), self._settings.unload_after_ms)
 
 
 def live_waves(shard: ShardView) -> list[LiveWave]:

@@ -29,6 +29,8 @@ class Holdings:
         """All that counts against this claimant's limits in the campaign of that wave. Raises as `in_wave` does."""
         if live.loaded:
             return await self._in_hot_store(live.catalogue, claimant)
+        if self._board.expects(live.catalogue):  # the ledger may lack the newest claims
+            raise HotStoreUnavailable(f"{live.catalogue.id} is being loaded")
         return await claims_of_claimant(self._ledger, live.catalogue.campaign_no, claimant)
 
     async def in_wave(self, live: LiveWave, identity: Identity) -> list[Claim]:
