@@ -47,6 +47,11 @@ def shard(campaign: str, epoch: int) -> Shard:
     return Shard(head(campaign), log(campaign), f"{tag}:{epoch}:meta", f"{tag}:{epoch}:left", f"{tag}:{epoch}:holders")
 
 
+def any_epoch(campaign: str) -> str:
+    """A pattern that the keys of every epoch of a campaign's shard match, and no other key."""
+    return f"{{{campaign}/0}}:[0-9]*"
+
+
 def stock_field(wave_no: int, offer_no: int) -> str:
     """Field of `left`."""
     return f"{wave_no}:{offer_no}"

@@ -13,11 +13,13 @@ from engine.domain.outcome import Claim
 from engine.errors import HotStoreError
 from engine.hotstore import keys
 from engine.hotstore.records import holder_record, to_json
-from engine.hotstore.scripts import BIND, LOAD, REBIND, UNBIND
+from engine.hotstore.scripts import BIND, DROP, LOAD, REBIND, UNBIND
 from engine.hotstore.store import HotStore
 
 CLAIMANTS_PER_CALL = 1_000
 """Two arguments each: far below the 7,999 values that Lua's unpack takes, and about a millisecond of Redis."""
+DROPPED_PER_CALL = 1_000
+"""Keys freed in one step; three an epoch, and more than two epochs are there only after loads that broke off."""
 
 
 class Unbound(Struct, frozen=True):
@@ -47,9 +49,9 @@ async def unbind(store: HotStore, campaign: str, term: int) -> Unbound:
 
 
 async def begin_epoch(store: HotStore, campaign: str, epoch: int, term: int) -> None:
-    """Drop what an earlier try left in the keys of that epoch, and put the markers."""
+    """Put the markers, into nothing: a ledger that went back in time may give an epoch a second time."""
     shard = keys.shard(campaign, epoch)
-    await drop_epoch(store, campaign, epoch)
+    await _drop(store, shard.head, term, [shard.meta, shard.left, shard.holders])
     for key in (shard.meta, shard.left, shard.holders):
         await _load(store, shard.head, key, term, epoch, [(keys.MARKER, "1")])
 
@@ -101,12 +103,12 @@ async def load_holders(
 async def bind(store: HotStore, campaign: str, epoch: int, term: int, incarnation: str, claimants: int) -> None:
     """The flip. Raises HotStoreError where another server answers by now: begin again."""
     shard = keys.shard(campaign, epoch)
+    await _list(store, campaign)
     status, _ = await BIND.run(
         store, [shard.head, shard.meta, shard.left, shard.holders], [term, epoch, incarnation, claimants]
     )
     if status != "ok":
         raise HotStoreError(f"could not bind epoch {epoch} of {campaign}: {status}")
-    await store.call("SADD", keys.CAMPAIGNS, campaign)
 
 
 async def rebind(
@@ -114,6 +116,7 @@ async def rebind(
 ) -> None:
     """The shard lost nothing: it goes on under the new epoch as it is."""
     old, new = keys.shard(campaign, old_epoch), keys.shard(campaign, epoch)
+    await _list(store, campaign)
     status, _ = await REBIND.run(
         store,
         [old.head, old.meta, old.left, old.holders, new.meta, new.left, new.holders],
@@ -121,21 +124,44 @@ async def rebind(
     )
     if status != "ok":
         raise HotStoreError(f"could not rebind epoch {epoch} of {campaign}: {status}")
+
+
+async def drop_other_epochs(store: HotStore, campaign: str, live_epoch: int, term: int) -> None:
+    """Free the keys of every epoch but the live one: of the one before it, and of loads that broke off."""
+    live = {key.encode() for key in keys.shard(campaign, live_epoch)}
+    gone = [key for key in await _keys_of_epochs(store, campaign) if key not in live]
+    await _drop(store, keys.head(campaign), term, gone)
+
+
+async def drop_campaign(store: HotStore, campaign: str, term: int) -> None:
+    """Leave nothing of a campaign that is unbound and wholly in the ledger.
+
+    It leaves the list last: where this breaks off, whoever reads the list finds it and begins again.
+    """
+    head = keys.head(campaign)
+    await _drop(store, head, term, [*await _keys_of_epochs(store, campaign), keys.log(campaign), head])
+    await store.call("SREM", keys.CAMPAIGNS, campaign)
+
+
+async def _list(store: HotStore, campaign: str) -> None:
+    """Before the flip: a shard that is bound and stands in no list would be found by nobody."""
     await store.call("SADD", keys.CAMPAIGNS, campaign)
 
 
-async def drop_epoch(store: HotStore, campaign: str, epoch: int) -> None:
-    """Free the keys of an epoch that is not live (in the background: a million holders take a while)."""
-    shard = keys.shard(campaign, epoch)
-    await store.call("UNLINK", shard.meta, shard.left, shard.holders)
+async def _keys_of_epochs(store: HotStore, campaign: str) -> list[bytes]:
+    """The keys of all epochs of a shard. Looks at every key of the store: those are few, however large."""
+    found: list[bytes] = []
+    cursor = b"0"
+    while True:
+        cursor, some = await store.call("SCAN", cursor, "MATCH", keys.any_epoch(campaign), "COUNT", DROPPED_PER_CALL)
+        found += some
+        if cursor == b"0":
+            return found
 
 
-async def drop_campaign(store: HotStore, campaign: str, epochs: set[int]) -> None:
-    """Leave nothing of a campaign that is unbound and wholly in the ledger."""
-    await store.call("SREM", keys.CAMPAIGNS, campaign)
-    for epoch in epochs:
-        await drop_epoch(store, campaign, epoch)
-    await store.call("UNLINK", keys.log(campaign), keys.head(campaign))
+async def _drop(store: HotStore, head: str, term: int, gone: Sequence[str | bytes]) -> None:
+    for start in range(0, len(gone), DROPPED_PER_CALL):
+        await DROP.run(store, [head, *gone[start : start + DROPPED_PER_CALL]], [term])
 
 
 async def _load(store: HotStore, head: str, key: str, term: int, epoch: int, fields: Sequence[tuple[str, str]]) -> None:

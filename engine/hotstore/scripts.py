@@ -40,7 +40,9 @@ class Script:
         self.source = _read(f"{name}.lua")
         self.sha = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
 
-    async def run(self, store: HotStore, keys: Sequence[str], arguments: Sequence[Argument]) -> tuple[str, list[Any]]:
+    async def run(
+        self, store: HotStore, keys: Sequence[str | bytes], arguments: Sequence[Argument]
+    ) -> tuple[str, list[Any]]:
         """Call it; the reply's first word, and the rest.
 
         Raises Fenced, OtherEpoch, LeaseLost, or what `HotStore.call` raises.
@@ -68,4 +70,5 @@ UNBIND = Script("unbind")
 LOAD = Script("load")
 BIND = Script("bind")
 REBIND = Script("rebind")
+DROP = Script("drop")
 SETTLED = Script("settled")

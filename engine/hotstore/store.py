@@ -97,7 +97,9 @@ class HotStore:
         """Send several commands in one go and return their answers. Raises as `call` does."""
         return await self._exchange(commands, None)
 
-    async def call_script(self, sha: str, source: str, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
+    async def call_script(
+        self, sha: str, source: str, keys: Sequence[str | bytes], arguments: Sequence[Argument]
+    ) -> Any:
         """Run a script by its hash; where Redis has forgotten it, once more with its text."""
         try:
             return await self.call("EVALSHA", sha, len(keys), *keys, *arguments)
@@ -118,19 +120,20 @@ class HotStore:
 
     async def _exchange(self, commands: Sequence[Sequence[Argument]], wait_s: float | None) -> list[Any]:
         connection = await self._connection()
+        # Connections are cut without waiting for the other end: one that has fallen silent would not say goodbye.
         try:
             packed = connection.pack_commands(commands) if len(commands) > 1 else connection.pack_command(*commands[0])
             await connection.send_packed_command(packed, check_health=False)
             return [await connection.read_response(timeout=wait_s) for _ in commands]
         except failures.ResponseError as error:
             if len(commands) > 1:  # answers of the commands behind it are still on their way
-                await connection.disconnect()
+                await connection.disconnect(nowait=True)
             raise _failure_of(error) from error
         except failures.BusyLoadingError as error:
-            await connection.disconnect()
+            await connection.disconnect(nowait=True)
             raise HotStoreUnavailable(f"Redis is loading its data: {error}") from error
         except (failures.RedisError, OSError, TimeoutError) as error:
-            await connection.disconnect()
+            await connection.disconnect(nowait=True)
             raise ReplyLost(f"Redis did not answer: {error}") from error
         except asyncio.CancelledError:
             await connection.disconnect(nowait=True)

@@ -4,16 +4,18 @@ It serves the first load of a campaign, a Redis that restarted, one that came ba
 back old. Every step can be repeated, and every step carries the term of the steward's lease, so a steward
 that slept too long is refused by the store.
 
-    0  unbind           nobody decides from here on
+    0  unbind           nobody decides from here on; again at each try of 1 and 2
     1  settle the tail  what the surviving log holds beyond the cursor goes to the ledger
     2  raise the epoch  in the cursor's row: a writer that still holds older entries changes nothing any more
-    3  nothing lost?    last number and claims of each offer equal the ledger's: go on as it is, under the new epoch
+    3  nothing lost?    last number, last act and claims of each offer equal the ledger's: go on as it is, under the
+                        new epoch
        else load        the ledger's claims into the keys of the new epoch, in chunks
     4  check and bind   what was loaded equals the ledger, and is not less than the shard itself had; one write flips it
 """
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 
 import structlog
 from msgspec import Struct
@@ -85,43 +87,49 @@ class Recovery:
     async def recover(self, catalogue: Catalogue, term: int) -> Recovered:
         """Steps 0 to 4. Raises LeaseLost, ShardBroken, or a store's error; then it may be begun again."""
         campaign = catalogue.id
-        seen = await load.unbind(self._store, campaign, term)
-        cursor = await self._close_epoch(catalogue, seen.epoch)
+        seen, cursor = await self._close_epoch(catalogue, term)
         ledger_counts = await counts(self._ledger, catalogue.campaign_no)
         shard = await read_shard(self._store, campaign)
         claims = sum(count.claims for count in ledger_counts.values())
         if shard is not None and await self._lost_nothing(cursor, shard, ledger_counts):
             await load.rebind(self._store, campaign, shard.epoch, shard.last, cursor.epoch, term, seen.incarnation)
-            return Recovered(cursor.epoch, loaded=False, claims=claims)
-        _refuse_if_below(shard, ledger_counts)
-        await self._load(catalogue, cursor, term, seen.incarnation, ledger_counts)
-        if seen.epoch:
-            await load.drop_epoch(self._store, campaign, seen.epoch)
-        return Recovered(cursor.epoch, loaded=True, claims=claims)
+            loaded = False
+        else:
+            _refuse_if_below(shard, ledger_counts)
+            await self._load(catalogue, cursor, term, seen.incarnation, ledger_counts)
+            loaded = True
+        await load.drop_other_epochs(self._store, campaign, cursor.epoch, term)
+        return Recovered(cursor.epoch, loaded=loaded, claims=claims)
 
     async def retire(self, catalogue: Catalogue, term: int) -> None:
         """Take a campaign that is over out of the hot store, once the ledger has everything."""
-        seen = await load.unbind(self._store, catalogue.id, term)
-        cursor = await self._close_epoch(catalogue, seen.epoch)
+        await self._close_epoch(catalogue, term)
         shard = await read_shard(self._store, catalogue.id)
         if shard is not None:
             ledger_counts = await counts(self._ledger, catalogue.campaign_no)
             _refuse_if_below(shard, ledger_counts)
-        await load.drop_campaign(self._store, catalogue.id, {seen.epoch, cursor.epoch})
+        await load.drop_campaign(self._store, catalogue.id, term)
 
-    async def _close_epoch(self, catalogue: Catalogue, store_epoch: int) -> Cursor:
-        """Steps 1 and 2. The shard is unbound, so its log cannot grow; only the cursor can move under us."""
+    async def _close_epoch(self, catalogue: Catalogue, term: int) -> tuple[load.Unbound, Cursor]:
+        """Steps 0 to 2. Once the shard is unbound its log cannot grow; only the cursor can move under us.
+
+        The cursor is read before the shard is unbound, at each try. Whoever raises the epoch has then seen, later
+        than the cursor it starts from, that no other steward had taken over; and one that took over since has moved
+        the cursor. Without that a steward that slept could raise the epoch of a shard that lives by now: its
+        claims would never be settled.
+        """
         for _ in range(TRIES_MAX):
             cursor = await read_cursor(self._ledger, catalogue.campaign_no)
-            if store_epoch > cursor.epoch:
+            seen = await load.unbind(self._store, catalogue.id, term)
+            if seen.epoch > cursor.epoch:
                 raise ShardBroken(
-                    f"{catalogue.id}: the hot store is at epoch {store_epoch}, the ledger at {cursor.epoch}: "
+                    f"{catalogue.id}: the hot store is at epoch {seen.epoch}, the ledger at {cursor.epoch}: "
                     "the ledger has gone back in time"
                 )
             try:
-                if store_epoch == cursor.epoch:
+                if seen.epoch == cursor.epoch:
                     cursor = await self._settle_tail(cursor)
-                return await raise_epoch(self._ledger, cursor, max(cursor.epoch, store_epoch) + 1)
+                return seen, await raise_epoch(self._ledger, cursor, cursor.epoch + 1)
             except CursorMoved:
                 continue
         raise CursorMoved(f"{catalogue.id}: the cursor moved {TRIES_MAX} times during a recovery")
@@ -136,8 +144,12 @@ class Recovery:
             cursor = await self._settler.settle(cursor, entries)
 
     async def _lost_nothing(self, cursor: Cursor, shard: ShardView, ledger_counts: Mapping[Place, OfferCount]) -> bool:
-        """Step 3. `left` counts units down, so what is used of an offer is its highest unit."""
-        if shard.last != await last_of_epoch(self._ledger, cursor.campaign_no, shard.epoch):
+        """Step 3. `left` counts units down, so what is used of an offer is its highest unit.
+
+        An old copy can be whole as far as its own epoch goes: that no later epoch had claims is told by the units,
+        that none had acts by the number of the last one.
+        """
+        if shard.last != await last_of_epoch(self._ledger, cursor.campaign_no, shard.epoch) or shard.act != cursor.act:
             return False
         used = {place: units for place, units in _used(shard).items() if units}
         return used == {place: count.unit_max for place, count in ledger_counts.items()}
@@ -170,27 +182,14 @@ class Recovery:
         await load.bind(self._store, campaign, epoch, term, incarnation, loaded.claimants)
 
     async def _load_holders(self, catalogue: Catalogue, epoch: int, term: int) -> Loaded:
-        """All claims, a claimant's together; a chunk's last claimant waits for the next chunk, it may go on there."""
+        """All claims, counted; each chunk holds all claims of its claimants."""
         loaded = Loaded(catalogue)
-        holding: list[Claim] = []
         async for chunk in read_holdings(self._ledger, catalogue.campaign_no, CHUNK_CLAIMS):
-            whole: list[list[Claim]] = []
-            for claim in chunk:
-                if holding and holding[0].claimant != claim.claimant:
-                    whole.append(holding)
-                    holding = []
-                holding.append(claim)
-            await self._load_chunk(catalogue.id, epoch, term, whole, loaded)
-        if holding:
-            await self._load_chunk(catalogue.id, epoch, term, [holding], loaded)
+            holdings = [list(claims) for _, claims in groupby(chunk, key=lambda claim: claim.claimant)]
+            await load.load_holders(self._store, catalogue.id, epoch, term, holdings)
+            for claims in holdings:
+                loaded.add(claims)
         return loaded
-
-    async def _load_chunk(
-        self, campaign: str, epoch: int, term: int, holdings: list[list[Claim]], loaded: Loaded
-    ) -> None:
-        await load.load_holders(self._store, campaign, epoch, term, holdings)
-        for claims in holdings:
-            loaded.add(claims)
 
 
 def _used(shard: ShardView) -> dict[Place, int]:
