@@ -76,22 +76,26 @@ async def read_shard(store: HotStore, campaign: str) -> ShardView | None:
 
 
 async def _read_epoch(store: HotStore, campaign: str, epoch: int) -> tuple[ShardView | None, bool]:
-    """The shard in that epoch, and whether another epoch went live between the two looks."""
+    """The shard in that epoch, and whether another epoch went live between the two looks.
+
+    The head is read last: where it still names this epoch, the keys were live ones when they were read.
+    """
     shard = keys.shard(campaign, epoch)
-    head, meta, left, info, (seconds, microseconds) = await store.call_many(
+    meta, left, holders_there, info, (seconds, microseconds), head = await store.call_many(
         [
-            ["HMGET", shard.head, "epoch", "incarnation", "settled"],
             ["HGETALL", shard.meta],
             ["HGETALL", shard.left],
+            ["EXISTS", shard.holders],
             ["INFO", "replication"],
             ["TIME"],
+            ["HMGET", shard.head, "epoch", "incarnation", "settled"],
         ]
     )
     fields = _fields(meta)
     if head[0] is None or int(head[0]) != epoch:
         return None, True
-    if b"catalogue" not in fields or not left:
-        return None, False  # it was being loaded when the steward died, or a part of it is lost
+    if b"catalogue" not in fields or not left or not holders_there:
+        return None, False  # a part of it is lost: the scripts decide nothing, and the steward has to load it
     incarnation = (head[1] or b"").decode()
     view = ShardView(
         campaign=campaign,
