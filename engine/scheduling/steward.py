@@ -13,6 +13,7 @@ have done, and breaks no promise.
 """
 
 import os
+import secrets
 import socket
 from collections.abc import Awaitable, Callable
 
@@ -52,7 +53,8 @@ class Steward:
         self._recover = recover
         self._retire = retire
         self._settings = settings
-        self._holder = f"{socket.gethostname()}:{os.getpid()}"
+        # Containers share host names and process numbers; two of one name would lead at the same time.
+        self._holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._lease: Lease | None = None
         # The lease is renewed beside the passes: loading a million claims takes longer than a lease lasts.
         self._leading = Loop("steward lease", self._lead, settings.lease_ms / 3000)
