@@ -75,8 +75,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     headers_max: Annotated[int, Meta(ge=16, le=1_000)] = 64
     keep_alive_ms: Milliseconds = 75_000
     """A connection without a request is closed after this: above the minute at which many proxies give up first."""
-    drain_ms: Milliseconds = 5_000
-    """SIGTERM: requests under way get this long for their answers."""
+    drain_ms: Milliseconds = 10_000
+    """SIGTERM: requests under way get this long for their answers, which none needs unless a store is silent."""
     drain_idle_ms: Milliseconds = 500
     """SIGTERM: connections without a request are kept this long for one that is on its way; it is answered, and
     told that the connection ends."""
@@ -117,6 +117,12 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
         )
         self._must_be_below("steward_pass_ms", "lease_ms", "the steward renews its lease at each pass")
         self._must_be_below("drain_idle_ms", "drain_ms", "waiting for idle connections must leave time for busy ones")
+        answered_ms = self.claim_deadline_ms + (self.settle_deadline_ms if self.ack == "settled" else 0)
+        if self.drain_ms < answered_ms:
+            raise SettingsError(
+                f"drain_ms ({self.drain_ms}) is below the {answered_ms} ms within which a claim is answered: "
+                "a stop would cut accepted claims off from their answers"
+            )
         if self.claim_batch_max > self.claim_queue_max:
             raise SettingsError("claim_queue_max is below claim_batch_max: a full batch could never gather")
 

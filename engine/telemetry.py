@@ -74,10 +74,6 @@ CURSORS_MOVED: Final = Counter(
 SHARD_ALARMS: Final = Counter(
     "dropwave_shard_alarms", "Times a shard was stopped because its log contradicted the ledger.", ["campaign"]
 )
-ACTS: Final = Counter("dropwave_acts", "Acts that reached the hot store.", ["kind"])
-RECOVERIES: Final = Counter(
-    "dropwave_recoveries", "Shards bound again after a restart, a promotion or a load.", ["campaign", "how"]
-)
 
 
 def metrics_text() -> bytes:

@@ -56,23 +56,25 @@ class Gateway:
         """Listen. Raises CannotRun where the address cannot be had."""
         if self._server is not None:
             return
-        self._listener = listen(self._settings)
+        listener = listen(self._settings)
         await self._runner.setup()
-        # asyncio gets a second handle of the socket: closing its one leaves the queue of accepted ones alive.
+        # The loop gets a second handle of the socket: closing that one leaves the queue of accepted ones alive.
         self._server = await asyncio.get_running_loop().create_server(
-            self._connection, sock=self._listener.dup(), backlog=BACKLOG
+            self._connection, sock=listener.dup(), backlog=BACKLOG
         )
+        self._listener = listener
         await self._gauges.start()
         log.info("listening", host=self._settings.host, port=self.port)
 
     async def stop(self) -> None:
         """Stop listening, answer what is under way, let go of all connections."""
         server, self._server = self._server, None
-        if server is None:
+        listener, self._listener = self._listener, None
+        if server is None or listener is None:
             return
         self._connections.draining = True
         server.close()
-        await self._take_over_accepted()
+        await self._take_over_accepted(listener)
         await self._connections.wait_none_left(self._settings.drain_idle_ms / 1000)
         await self._runner.cleanup()
         await self._gauges.stop()
@@ -93,11 +95,8 @@ class Gateway:
             auto_decompress=False,  # a compressed body is refused, not unpacked
         )
 
-    async def _take_over_accepted(self) -> None:
+    async def _take_over_accepted(self, listener: socket.socket) -> None:
         """Serve what waits in the socket's queue, then close it; the kernel would reset those connections."""
-        listener, self._listener = self._listener, None
-        if listener is None:
-            return
         loop, waiting = asyncio.get_running_loop(), list[socket.socket]()
         while len(waiting) < BACKLOG:
             try:

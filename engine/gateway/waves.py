@@ -20,10 +20,8 @@ async def find_wave(board: BoardPart, wave: str) -> LiveWave | Problem:
         return Problem("unknown_wave")
     try:
         live = await board.find_wave(wave)
-    except HotStoreError:
-        return Problem("recovering")
-    except LedgerError:
-        return Problem("busy")
+    except (HotStoreError, LedgerError):  # not reachable, or too many such looks at once
+        return Problem("busy" if board.ready else "recovering")
     if live is not None:
         return live
     return Problem("unknown_wave" if board.ready else "recovering")

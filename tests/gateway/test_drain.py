@@ -101,6 +101,21 @@ async def test_an_idle_connection_does_not_hold_up_a_stop(drop: Drop) -> None:
             await asyncio.open_connection("127.0.0.1", leaving.port or 1)
 
 
+@pytest.mark.loops
+async def test_connections_that_the_kernel_has_accepted_are_served(drop: Drop) -> None:
+    request = claim_request(drop.token(), "one-open", {"offer": "a"})
+    async with running_gateway(drop.settings, drop.stores) as leaving:
+        queued = [socket.create_connection(("127.0.0.1", leaving.port)) for _ in range(5)]
+        for client in queued:  # the event loop did not run since they connected
+            client.sendall(request)
+        await leaving.gateway.stop()
+    for client in queued:
+        client.settimeout(5)
+        with client, client.makefile("rb") as answer:
+            assert answer.readline().split()[1] in (b"200", b"201")
+            assert b"Connection: close" in answer.read()
+
+
 async def test_a_request_that_comes_while_draining_is_answered(drop: Drop) -> None:
     settings = replace(drop.settings, drain_idle_ms=2_000)
     async with running_gateway(settings, drop.stores) as leaving, connected_to(leaving.port) as late:
