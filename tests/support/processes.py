@@ -1,5 +1,6 @@
 """Processes of this machine, as Linux tells of them in /proc."""
 
+import contextlib
 import os
 import signal
 from pathlib import Path
@@ -24,9 +25,10 @@ def processes_in(folder: Path) -> set[int]:
 
 
 def kill_all(pids: set[int]) -> None:
-    """kill -9, as the kernel does when memory runs out."""
+    """kill -9, as the kernel does when memory runs out. Some end by themselves as soon as others are dead."""
     for pid in pids:
-        os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def arguments_of(pid: int) -> str:
