@@ -10,6 +10,7 @@ from engine.scheduling.lists import ACCOUNTS_MAX
 from engine.scheduling.mistakes import shown
 from engine.scheduling.offers import Offers
 from engine.scheduling.places import Place
+from engine.scheduling.rules import CAP_VALUE_MAX
 from engine.scheduling.waves import WrittenWave
 
 _UNBOUNDED = 1_000_000_000
@@ -24,10 +25,10 @@ def check_rounds(limits: Sequence[Limit], waves: Sequence[WrittenWave]) -> None:
                 wave.place.wrong_below("round", "is missing: a limit counts per round; write for example round: first")
 
 
-def check_claims(limits: Sequence[Limit], place: Place | None, drops: Sequence[Drop]) -> None:
+def check_claims(limits: Sequence[Limit], place: Place, drops: Sequence[Drop]) -> None:
     """Limits must bound the claims of one claimant in the campaign."""
     possible = claims_possible(limits, [drop.wave for drop in drops])
-    if place and possible > CLAIMS_PER_CLAIMANT_MAX:
+    if possible > CLAIMS_PER_CLAIMANT_MAX:
         place.wrong(
             f"allow one claimant {possible:,} claims in this campaign; at most {CLAIMS_PER_CLAIMANT_MAX} are possible: "
             f"add {{max: {CLAIMS_PER_CLAIMANT_MAX}, per: campaign}}, or less"
@@ -94,15 +95,28 @@ def _flaw_of_target(drop: Drop, target: Drop) -> str | None:
     return None
 
 
-def check_cap(cap: Cap, place: Place | None, offers: Sequence[Offer], drops: Sequence[Drop]) -> None:
+def check_worth(place: Place, worth: int) -> None:
+    """What all claims together can cost must be a number that the script adds up exactly."""
+    if worth > CAP_VALUE_MAX:
+        place.wrong(
+            f"have stock worth {worth:,} minor units; at most {CAP_VALUE_MAX:,} are possible in one campaign: "
+            "lower the stock, or what the offers are worth"
+        )
+
+
+def check_cap(cap: Cap, place: Place, drops: Sequence[Drop], worth: int) -> None:
     """A cap below the stock would leave stock that can never be claimed."""
-    worth = {offer.id: offer.value for offer in offers}
     claims = sum(sum(drop.wave.stock.values()) for drop in drops)
-    value = sum(units * worth.get(offer, 0) for drop in drops for offer, units in drop.wave.stock.items())
-    for key, most, needed in (("claims", cap.claims, claims), ("value", cap.value, value)):
-        if place and most is not None and most < needed:
+    for key, most, needed in (("claims", cap.claims, claims), ("value", cap.value, worth)):
+        if most is not None and most < needed:
             what = "the stock of all waves" if key == "claims" else "what the stock of all waves is worth"
             place.wrong_below(key, f"{most:,} is below {what}, {needed:,}: write at least {needed}, or lower the stock")
+
+
+def worth_of(drops: Sequence[Drop], offers: Sequence[Offer]) -> int:
+    """What all claims of these waves together can cost at most, in minor units."""
+    each = {offer.id: offer.value for offer in offers}
+    return sum(units * each.get(offer, 0) for drop in drops for offer, units in drop.wave.stock.items())
 
 
 def check_validity(validity: Validity, place: Place, timezone: str, drops: Sequence[Drop]) -> None:

@@ -7,7 +7,7 @@ held against the others. No step stops at a mistake; at the end all that was not
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import TypeVar, cast, get_args
@@ -18,7 +18,7 @@ from msgspec import structs
 from engine.domain.campaign import Campaign, Cap, ClaimantKind, Eligibility, Limit, Use, Validity
 from engine.errors import UsageError
 from engine.scheduling import checks
-from engine.scheduling.drops import Drop, drops_of
+from engine.scheduling.drops import drops_of
 from engine.scheduling.lists import AccountLists, beside, sent
 from engine.scheduling.mistakes import Mistakes, shown
 from engine.scheduling.offers import STORE_EXAMPLE, TITLE_CHARACTERS_MAX, read_offers, read_stores
@@ -87,70 +87,77 @@ def parse_campaign(
 
 
 class _Reading:
-    """One file while it is read."""
+    """One file while it is read. A part that is None is not there, or could not be read."""
 
     def __init__(self, root: Place, lists: AccountLists) -> None:
         self._root = root
-        self._lists = lists
         self._found = root.fields(CAMPAIGN_KEYS, REQUIRED_KEYS, "campaign: hubei-2021") or {}
+        self._id = self._section("campaign", lambda place: place.id("hubei-2021"))
+        self._title = self._section("title", lambda place: place.text(TITLE_CHARACTERS_MAX, "湖北消费券 2021"))
+        self._zone = self._section("timezone", lambda place: place.read(read_zone, "Asia/Shanghai"))
+        self._currency = self._section("currency", _currency)
+        self._limits = self._section("limits", read_limits)
+        self._by = self._section("by", lambda place: place.choice(get_args(ClaimantKind)))
+        self._eligibility = self._section("eligibility", lambda place: read_eligibility(place, lists))
+        self._use = self._section("use", read_use)
+        self._cap = self._section("cap", read_cap)
+        self._stores = self._section("stores", read_stores)
+        self._offers = self._section("offers", lambda place: read_offers(place, self._stores))
+        ids = self._offers.ids if self._offers else None
+        defaults = self._section("wave_defaults", lambda place: read_defaults(place, ids, lists)) or Shared()
+        self._waves = self._section("waves", lambda place: read_waves(place, defaults, ids, lists)) or []
+        self._drops = [drop for wave in self._waves for drop in drops_of(wave, self._zone)] if self._zone else []
+        self._validity = self._read_validity()
 
     def _section(self, key: str, read: Callable[[Place], T | None]) -> T | None:
         return read(self._found[key]) if key in self._found else None
 
     def campaign(self) -> Campaign:
-        campaign = self._section("campaign", lambda place: place.id("hubei-2021"))
-        title = self._section("title", lambda place: place.text(TITLE_CHARACTERS_MAX, "湖北消费券 2021"))
-        zone = self._section("timezone", lambda place: place.read(read_zone, "Asia/Shanghai"))
-        currency = self._section("currency", _currency)
-        limits = self._section("limits", read_limits)
-        by = self._section("by", lambda place: place.choice(get_args(ClaimantKind)))
-        eligibility = self._section("eligibility", lambda place: read_eligibility(place, self._lists))
-        use = self._section("use", read_use)
-        cap = self._section("cap", read_cap)
-        stores = self._section("stores", read_stores)
-        offers = self._section("offers", lambda place: read_offers(place, stores))
-        ids = offers.ids if offers else None
-        defaults = self._section("wave_defaults", lambda place: read_defaults(place, ids, self._lists)) or Shared()
-        waves = self._section("waves", lambda place: read_waves(place, defaults, ids, self._lists)) or []
-        drops = [drop for wave in waves for drop in drops_of(wave, zone)] if zone else []
-        validity = self._validity(zone, drops)
-
-        checks.check_rounds(limits or (), waves)
-        checks.check_claims(limits or DEFAULT_LIMITS, self._found.get("limits"), drops)
-        checks.check_rollover(drops, waves)
-        checks.check_cap(cap or Cap(), self._found.get("cap"), offers.offers if offers else (), drops)
-        checks.check_accounts(self._root, eligibility, drops)
-        if use and offers and stores:
-            checks.check_use(use, offers, stores)
+        """The campaign; raises CampaignFileError with every mistake."""
+        self._check_together()
         self._root.mistakes.refuse_if_any()
         return Campaign(
-            id=_there(campaign),
-            title=_there(title),
-            timezone=_there(zone).key,
-            currency=_there(currency),
-            validity=_there(validity),
-            offers=_there(offers).offers,
-            waves=tuple(drop.wave for drop in drops),
-            stores={store: _there(content) for store, content in _there(stores).items()},
-            limits=limits or DEFAULT_LIMITS,
-            by=cast(ClaimantKind, by or "account"),
-            eligibility=eligibility or Eligibility(),
-            use=use or Use(),
-            cap=cap or Cap(),
+            id=_there(self._id),
+            title=_there(self._title),
+            timezone=_there(self._zone).key,
+            currency=_there(self._currency),
+            validity=_there(self._validity),
+            offers=_there(self._offers).offers,
+            waves=tuple(drop.wave for drop in self._drops),
+            stores={store: _there(content) for store, content in _there(self._stores).items()},
+            limits=self._limits or DEFAULT_LIMITS,
+            by=cast(ClaimantKind, self._by or "account"),
+            eligibility=self._eligibility or Eligibility(),
+            use=self._use or Use(),
+            cap=self._cap or Cap(),
         )
 
-    def _validity(self, zone: ZoneInfo | None, drops: Sequence[Drop]) -> Validity | None:
+    def _check_together(self) -> None:
+        found, drops, offers = self._found, self._drops, self._offers
+        worth = checks.worth_of(drops, offers.offers if offers else ())
+        if self._limits:
+            checks.check_rounds(self._limits, self._waves)
+            checks.check_claims(self._limits, found["limits"], drops)
+        if self._cap:
+            checks.check_cap(self._cap, found["cap"], drops, worth)
+        if self._use and offers and self._stores:
+            checks.check_use(self._use, offers, self._stores)
+        if self._waves:
+            checks.check_worth(found["waves"], worth)
+        if self._validity and self._zone:
+            checks.check_validity(self._validity, found["validity"], self._zone.key, drops)
+        checks.check_rollover(drops, self._waves)
+        checks.check_accounts(self._root, self._eligibility, drops)
+
+    def _read_validity(self) -> Validity | None:
         written = self._section("validity", read_validity)
-        if written is None or zone is None:
+        if written is None or self._zone is None:
             return None
-        place = self._found["validity"]
         try:
-            validity = _validity(written, zone)
+            return _validity(written, self._zone)
         except NotATime as error:
-            place.wrong_below("until", str(error))
+            self._found["validity"].wrong_below("until", str(error))
             return None
-        checks.check_validity(validity, place, zone.key, drops)
-        return validity
 
 
 def _validity(written: WrittenValidity, zone: ZoneInfo) -> Validity:

@@ -19,7 +19,7 @@ ID_CHARACTERS_MAX = 64
 """Ids of campaigns, waves, offers and stores stand in URLs and in keys of Redis."""
 LABEL_CHARACTERS_MAX = 64
 AMOUNT_MAX = 1_000_000_000_000
-"""Minor units. Ten billion yuan; sums of stock times amount stay far inside 63 bits."""
+"""Minor units. Ten billion yuan: more than that is a slip of the finger."""
 
 _ID = re.compile(rf"[a-z0-9][a-z0-9-]{{0,{ID_CHARACTERS_MAX - 1}}}")
 _PLAIN_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)")

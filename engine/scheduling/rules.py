@@ -25,7 +25,7 @@ VALIDITY_DAYS_MAX = 3_650
 """Ten years; past it a slip of the finger is more likely than a promise."""
 CAP_CLAIMS_MAX = 10_000_000_000
 CAP_VALUE_MAX = 1_000_000_000_000_000
-"""The script counts in doubles, exact to 9 × 10^15; one offer more than the cap must still be exact."""
+"""Minor units. The script adds up what claims are worth in doubles, which are exact to 9 × 10^15."""
 
 _INSIDE: dict[Scope, tuple[Scope, ...]] = {
     "wave": ("round", "day", "campaign"),

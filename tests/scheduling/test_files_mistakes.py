@@ -99,6 +99,14 @@ def test_natural_days_that_end_before_a_wave_closes() -> None:
     ]
 
 
+def test_stock_that_is_worth_more_than_the_script_can_add_up() -> None:
+    text = BASE.replace("cap: {claims: 100, value: 100000}", "cap: {}").replace("face: 500", "face: 1000000000000")
+    assert mistakes(text.replace("{cup: 10}", "{cup: 400}")) == [
+        "line 19: waves: have stock worth 1,205,000,000,010,000 minor units; at most 1,000,000,000,000,000 are "
+        "possible in one campaign: lower the stock, or what the offers are worth"
+    ]
+
+
 def test_all_mistakes_are_told_in_the_order_of_the_file() -> None:
     text = BASE.replace("title: Spring", "titel: Spring").replace("max: 1", "max: 0").replace("{ten: 10}", "{ton: -1}")
     text = text.replace("every: day", "every: hour").replace("kind: gift", "kind: present")
