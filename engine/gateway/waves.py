@@ -39,8 +39,3 @@ def offer_numbers(live: LiveWave, offers: tuple[str, ...]) -> tuple[int, ...] | 
             Words(f"this wave has no offer {unknown[:ID_LENGTH_MAX]}", f"本批次没有 {unknown[:ID_LENGTH_MAX]}"),
         )
     return numbers
-
-
-def offer_id(live: LiveWave, offer_no: int) -> str:
-    """The id of an offer of that wave."""
-    return next(offer.id for offer in live.catalogue.offers if offer.no == offer_no)

@@ -38,7 +38,7 @@ def wave(name: str, now: datetime, stock: Mapping[str, int], opens: timedelta, c
 
 
 def campaigns(now: datetime) -> list[Campaign]:
-    """one: limit 1 in the campaign. many: 3 a wave. people: by person. capped, shut: as they say."""
+    """one: limit 1. many: 3 a wave. people: by person. capped: one claim in all. past: no longer in the hot store."""
     common: dict[str, Any] = {"timezone": "Asia/Shanghai", "currency": "CNY", "stores": STORES}
     one = Campaign(
         id="one",
@@ -70,7 +70,8 @@ def campaigns(now: datetime) -> list[Campaign]:
         waves=(wave("people-open", now, {"x": 9}, -HOUR, HOUR),),
     )
     capped = replace(many, id="capped", cap=Cap(claims=1), waves=(wave("capped-open", now, {"x": 9}, -HOUR, HOUR),))
-    return [one, many, people, capped]
+    past = replace(many, id="past", waves=(wave("past", now, {"x": 9}, -240 * HOUR, -216 * HOUR),))
+    return [one, many, people, capped, past]
 
 
 class Drop:

@@ -132,6 +132,15 @@ async def test_before_the_opening_and_after_the_close(drop: Drop) -> None:
     assert (*said(ticket), ticket["closed_at"]) == (410, "closed", late["closed_at"])
 
 
+async def test_a_wave_that_has_left_the_hot_store_is_answered_by_the_ledger(drop: Drop) -> None:
+    reply = await drop.claim("past", {"offer": "x"})
+    assert said(reply) == (410, "closed")
+    assert said(await drop.call("POST", "/v1/waves/past/tickets", drop.token())) == (410, "closed")
+    page = await drop.call("GET", "/v1/waves/past")
+    assert (page["state"], page["offers"][0]["left"], page["left_age_ms"]) == ("closed", None, None)
+    assert (await drop.call("GET", "/v1/waves/past/claims", drop.token()))["claims"] == []
+
+
 async def test_a_cancelled_wave(drop: Drop) -> None:
     store, live = drop.stores.hot_store, drop.live("one-open")
     won = await drop.claim("one-open", A)
