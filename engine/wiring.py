@@ -5,6 +5,7 @@ here, so that the rooms need not know each other.
 """
 
 import asyncio
+import os
 import signal
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -34,6 +35,7 @@ from engine.settings import Settings
 from engine.settling.recovery import Recovery
 from engine.settling.settler import Settler
 from engine.settling.writer import Writer
+from engine.telemetry import forget_process
 
 log = structlog.get_logger(__name__)
 
@@ -120,10 +122,17 @@ async def run_role(name: str, services: list[Service], settings: Settings) -> No
     loop = asyncio.get_running_loop()
     for number in SHUTDOWN:
         loop.add_signal_handler(number, stop.set)
+    try:
+        await _run_until(stop, name, services, settings)
+    finally:
+        forget_process(os.getpid())
+    log.info("stopped", role=name)
+
+
+async def _run_until(stop: asyncio.Event, name: str, services: list[Service], settings: Settings) -> None:
     async with running(services):
         connected_to = f"Redis {address_of(settings.redis_url)}, Postgres {address_of(settings.database_url)}"
         announce_ready(connected_to)
         log.info("ready", role=name, connected_to=connected_to)
         await stop.wait()
         log.info("stopping", role=name)
-    log.info("stopped", role=name)

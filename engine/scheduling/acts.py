@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from engine.domain.campaign import Catalogue
 from engine.domain.decisions import ActKind, ActLine, WaveState
-from engine.errors import ActOutrun, ActRefused, HotStoreUnavailable, ReplyLost
+from engine.errors import ActOutrun, ActRefused, HotStoreUnavailable, ReplyLost, UsageError
 from engine.hotstore.decide import act
 from engine.hotstore.store import HotStore
 from engine.hotstore.view import ShardView, read_shard
@@ -23,12 +23,22 @@ TRIES_MAX = 5
 """Acts that may come in between, or replies that may be lost, before the caller is told. Acts are rare."""
 
 
+WORDS_LENGTH_MAX = 500
+"""Characters of a reason: a few sentences, shown to users as they are."""
+
+
 class Actor(Struct, frozen=True):
     """Who acts and why: both stand in the log and the ledger. `term` is set where it is the steward."""
 
     name: str
     reason: str
     term: int | None = None
+
+    def __post_init__(self) -> None:
+        """Users read the reason, and records put it between tabs. Raises UsageError."""
+        for what, text in (("the actor's name", self.name), ("the reason", self.reason)):
+            if not 0 < len(text) <= WORDS_LENGTH_MAX or not text.isprintable():
+                raise UsageError(f"{what} must be one line of 1 to {WORDS_LENGTH_MAX} characters, without tabs")
 
 
 async def put_wave(store: HotStore, campaign: str, wave_no: int, state: WaveState, actor: Actor) -> bool:
