@@ -34,6 +34,7 @@ from engine.hotstore.view import ShardView, read_shard
 HOUR_MS = 3_600_000
 OFFER_VALUES = MappingProxyType({"o1": 500, "o2": 2_000, "o3": 1_000})
 """Offers of the campaign in the order of their numbers, and what each is worth."""
+NO_CAP = Cap()
 LAG_MAX = 1_000_000
 EVERYTHING = 100_000
 """Log entries that a test could ever write."""
@@ -44,9 +45,7 @@ def wave(
 ) -> Wave:
     """One wave of a campaign file."""
     opens, closes = (datetime.fromtimestamp(ms / 1000, UTC) for ms in (opens_ms, closes_ms))
-    return Wave(
-        id=id, opens_at=opens, closes_at=closes, day=date.fromisoformat(day), stock=dict(stock), round=round
-    )
+    return Wave(id=id, opens_at=opens, closes_at=closes, day=date.fromisoformat(day), stock=dict(stock), round=round)
 
 
 def campaign(
@@ -54,7 +53,7 @@ def campaign(
     *,
     id: str = "spring",
     limits: Sequence[Limit] = (Limit(1, "campaign"),),
-    cap: Cap = Cap(),
+    cap: Cap = NO_CAP,
     by: ClaimantKind = "account",
 ) -> Campaign:
     """A campaign as a file states it."""
@@ -111,10 +110,8 @@ def catalogue_of(campaign: Campaign, campaign_no: int = 7, revision: int = 1) ->
     )
 
 
-def ask(
-    account: str, *offers: int, wave: int = 1, request_no: int = 1, person: str = "", broken_rule: str = ""
-) -> Ask:
-    """A claim as it is asked for; offer 1 where none is named. `person` is whom the limits count, if not the account."""
+def ask(account: str, *offers: int, wave: int = 1, request_no: int = 1, person: str = "", broken_rule: str = "") -> Ask:
+    """A claim as it is asked for; offer 1 where none is named. Limits count the `person`, or else the account."""
     return Ask(wave, request_no, offers or (1,), person or account, account, broken_rule)
 
 

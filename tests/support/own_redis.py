@@ -1,0 +1,88 @@
+"""A Redis for one test alone: to be killed, restarted, reconfigured, turned back in time."""
+
+import os
+import shutil
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import redis.asyncio
+
+from engine.embedded.redis import EmbeddedRedis
+from tests.support.servers import servers_folder
+
+_ENDED_S = 10.0
+
+
+class OwnRedis:
+    """The embedded server with the configuration of deploy/, in a folder of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._server = EmbeddedRedis(folder / "redis")
+
+    @property
+    def url(self) -> str:
+        """Its address: the same before and after a restart."""
+        return self._server.url
+
+    @property
+    def port(self) -> int:
+        """Of 127.0.0.1."""
+        return self._server.port
+
+    async def start(self) -> None:
+        """Start it, again too, with the data that are there."""
+        await self._server.start()
+
+    async def kill(self) -> None:
+        """kill -9."""
+        os.kill(self._server.child.pid, signal.SIGKILL)
+        assert await self._server.child.ended(_ENDED_S)
+        await self._server.stop()
+
+    async def restart(self) -> None:
+        """kill -9, and up again under its append-only file."""
+        await self.kill()
+        await self.start()
+
+    async def stop(self) -> None:
+        """End it in order."""
+        await self._server.stop()
+
+    def freeze(self) -> None:
+        """SIGSTOP: it keeps its connections and answers nobody."""
+        os.kill(self._server.child.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """SIGCONT: it works off what has come in meanwhile."""
+        os.kill(self._server.child.pid, signal.SIGCONT)
+
+    async def command(self, *command: str | int) -> object:
+        """Send it a command past the engine."""
+        async with redis.asyncio.Redis.from_url(self.url) as client:
+            return await client.execute_command(*command)  # type: ignore[no-untyped-call]
+
+    def keep_data(self) -> Path:
+        """A copy of what is on its disk now."""
+        return Path(shutil.copytree(self._server.folder, self._folder / "kept", dirs_exist_ok=True))
+
+    async def go_back(self, kept: Path) -> None:
+        """Come up with an earlier copy of the data, as a stale replica or a restored backup would."""
+        await self.kill()
+        shutil.copy(kept / "appendonly.aof", self._server.folder / "appendonly.aof")
+        await self.start()
+
+
+@asynccontextmanager
+async def own_redis() -> AsyncIterator[OwnRedis]:
+    """One for the time of the block."""
+    folder = servers_folder()
+    server = OwnRedis(folder)
+    try:
+        await server.start()
+        yield server
+    finally:
+        await server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
