@@ -17,7 +17,7 @@ FEATURES = {"claiming", "settling", "scheduling", "wallet", "reporting", "rehear
 TOP = {"gateway", "embedded", "cli", "wiring", "__main__"}
 
 ALLOWED: dict[str, set[str]] = {
-    **{room: BASE for room in BASE},
+    **dict.fromkeys(BASE, BASE),
     "domain": BASE,
     **{store: BASE | {"domain"} for store in STORES},
     **{feature: BASE | {"domain"} | STORES for feature in FEATURES},

@@ -29,9 +29,3 @@ async def take_lease(ledger: Ledger, role: str, holder: str, lease_ms: int) -> L
 async def release_lease(ledger: Ledger, lease: Lease) -> None:
     """Let go of the role, so that the next need not wait. Does nothing where it is somebody else's by now."""
     await ledger.fetch(_SQL["release_lease"], lease.role, lease.holder, lease.term)
-
-
-async def read_term(ledger: Ledger, role: str) -> int:
-    """The term of whoever took that role last; 0 where nobody ever did."""
-    row = await ledger.fetch_row(_SQL["read_term"], role)
-    return 0 if row is None else row["term"]

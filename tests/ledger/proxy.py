@@ -22,6 +22,17 @@ class CutProxy:
         self._tasks: set[asyncio.Task[None]] = set()
         self.cut_at = ""
         self.cuts = 0
+        self._closed = False
+
+    def close_line(self) -> None:
+        """Cut every connection and take no new one."""
+        self._closed = True
+        for task in self._tasks:
+            task.cancel()
+
+    def open_line(self) -> None:
+        """Take connections again."""
+        self._closed = False
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._pass_on, "127.0.0.1", 0)
@@ -49,6 +60,9 @@ class CutProxy:
         assert task is not None
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        if self._closed:
+            writer.transport.abort()
+            return
         answers, onward = await asyncio.open_connection(self._parts.hostname, self._parts.port)
         back = asyncio.create_task(_copy(answers, writer))
         try:

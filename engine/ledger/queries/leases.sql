@@ -13,6 +13,3 @@ returning term
 -- The row stays, so that terms go on rising.
 update leases set expires_at = clock_timestamp()
 where role = $1 and holder = $2 and term = $3 and expires_at > clock_timestamp()
-
--- name: read_term
-select coalesce(max(term), 0) as term from leases where role = $1
