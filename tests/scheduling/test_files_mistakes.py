@@ -81,6 +81,44 @@ def test_what_is_too_long_is_not_repeated_at_length(old: str, new: str, told: st
     assert mistakes(BASE.replace(old, new)) == [told]
 
 
+ALLOWED = {
+    "a wave that opens when the other closes gets its stock": [('"2027-03-02 10:00"', '"2027-03-01 12:00"')],
+    "vouchers that end when the wave closes": [("{days_after_claim: 14}", '{until: "2027-03-29 12:00"}')],
+    "natural days that end when the wave closes": [
+        ("{days_after_claim: 14}", "{natural_days: 1}"),
+        ("lasts: 2h", "lasts: 14h"),
+    ],
+    "min_spend that is face": [("min_spend: 3000", "min_spend: 1000")],
+    "price just below face": [("face: 500", "face: 500, price: 499")],
+    "exactly 32 claims": [
+        ("{max: 1, per: wave}", "{max: 16, per: wave}"),
+        (", repeat: {every: day, times: 3}", ""),
+        ('  - {id: one, opens_at: "2027-03-01 10:00", stock: {ten: 10}, rollover: two}\n', ""),
+    ],
+    "32 by the limit of the campaign": [("{max: 1, per: wave}", "{max: 7, per: wave}, {max: 32, per: campaign}")],
+    "an id of 59 characters with repeat": [("id: three", f"id: {'a' * 59}")],
+    "an id of 64 characters": [("id: one", f"id: {'a' * 64}")],
+    "exactly 1,000 waves": [
+        ("times: 3", "times: 998"),
+        ("[{max: 1, per: wave}]", "[]"),
+        ("cap: {claims: 100, value: 100000}", "cap: {}"),
+    ],
+    "a cap that is the stock": [("claims: 100, value: 100000", "claims: 45, value: 27500")],
+    "the most stock": [("cap: {claims: 100, value: 100000}", "cap: {}"), ("{cup: 10}", "{cup: 10000000}")],
+    "no stock": [("{ten: 10}", "{ten: 0}")],
+    "ten years": [("lasts: 2h", "lasts: 3660d"), (", rollover: two", "")],
+}
+
+
+@pytest.mark.parametrize("changes", ALLOWED.values(), ids=ALLOWED)
+def test_what_is_just_possible(changes: list[tuple[str, str]]) -> None:
+    text = BASE
+    for old, new in changes:
+        assert text.count(old) == 1
+        text = text.replace(old, new)
+    assert parse_campaign(text, "spring.yaml")
+
+
 def test_an_offer_id_that_is_wrong_is_not_told_again_where_stock_names_it() -> None:
     text = BASE.replace("id: cup", "id: Cup").replace("cup:", "Cup:")
     assert mistakes(text) == [f'line 16: offers[1].id: "Cup" {ID_RULE}']
@@ -178,6 +216,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "many.txt").write_text("\n".join(f"u{number}" for number in range(100_001)))
     (folder / "huge.txt").touch()
     os.truncate(folder / "huge.txt", 16 * 1_048_576 + 1)
+    (folder / "most.txt").write_text("\n".join(f"u{number}" for number in range(100_000)))
     (folder / "half.txt").write_text("\n".join(f"u{number}" for number in range(50_000)))
     return folder
 
@@ -195,6 +234,11 @@ def test_a_list_that_did_not_come_along() -> None:
     assert [str(mistake) for mistake in error.value.mistakes] == [
         'line 7: eligibility.deny: no list "bad.txt" came with this campaign: send it along, or write the accounts out'
     ]
+
+
+def test_as_many_accounts_as_are_possible(folder: Path) -> None:
+    text = BASE.replace("eligibility: {}", "eligibility: {allow: most.txt}")
+    assert len(parse_campaign(text, "spring.yaml", folder).eligibility.allow or ()) == 100_000
 
 
 def test_lists_are_bounded_together(folder: Path) -> None:

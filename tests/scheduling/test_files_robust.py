@@ -119,13 +119,20 @@ def test_unknown_names_by_the_thousand_do_not_take_long() -> None:
     ],
 )
 def test_stores_and_offers_are_bounded(stores: int, offers: int, expected: str) -> None:
+    assert refused(shop_window(stores, offers)) == [expected]
+
+
+def test_as_many_stores_as_are_possible() -> None:
+    assert len(parse_campaign(shop_window(10_000, 10), "large.yaml").stores) == 10_000
+
+
+def shop_window(stores: int, offers: int) -> str:
     shops = "".join(f" s{number}: *s\n" for number in range(1, stores))
     items = "".join(
         f" - {{id: o{number}, title: o, kind: instant, face: 1, stores: all}}\n" for number in range(offers)
     )
-    told = refused(
+    return (
         "campaign: c\ntitle: t\ntimezone: UTC\ncurrency: EUR\nvalidity: {natural_days: 1}\n"
         f"stores:\n s0: &s {{title: t, merchant: m, city: c}}\n{shops}offers:\n{items}"
         'waves:\n - {id: w, opens_at: "2027-01-01 10:00", lasts: 1h, stock: {o0: 1}}\n'
     )
-    assert told == [expected]
