@@ -18,6 +18,7 @@ from engine.embedded.running import Running, find_running
 from tests.support.processes import arguments_of, kill_all, processes_in
 from tests.support.waiting import wait_until_sync
 
+ROOT = Path(__file__).parents[2]
 ENDS_WITHIN_S = 20.0
 _NUMBERS = itertools.count(1)
 
@@ -28,10 +29,16 @@ class Up:
     def __init__(self, folder: Path, *options: str, environment: Mapping[str, str] | None = None) -> None:
         self.data = folder / "data"
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("DROPWAVE_")}
+        elsewhere = (
+            folder / "elsewhere"
+        )  # with something of the same name in it, which must not be taken for the program
+        (elsewhere / "engine").mkdir(parents=True, exist_ok=True)
+        (elsewhere / "engine" / "__init__.py").write_text("raise ImportError('not this one')\n")
         self._said = (folder / f"said-{next(_NUMBERS)}").open("w")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "engine", "up", "--data", str(self.data), "--port", "0", *options],
-            env=inherited | dict(environment or {}),
+            [sys.executable, "-P", "-m", "engine", "up", "--data", str(self.data), "--port", "0", *options],
+            env=inherited | {"PYTHONPATH": str(ROOT)} | dict(environment or {}),
+            cwd=elsewhere,
             stdin=subprocess.DEVNULL,
             stdout=self._said,
             stderr=subprocess.STDOUT,

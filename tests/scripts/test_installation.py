@@ -1,5 +1,6 @@
 """The installation itself: what pip really says where it cannot go on, what is locked, and what a wheel carries."""
 
+import importlib.metadata
 import re
 import shutil
 import subprocess
@@ -10,6 +11,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 LOCKS = sorted((ROOT / "requirements").glob("*.lock"))
@@ -75,6 +78,25 @@ def test_every_requirement_is_in_its_lock() -> None:
         )
         wanted = {re.split(r"[\[<>=;~! ]", line)[0].lower().replace(".", "-") for line in requirements}
         assert wanted <= locked
+
+
+def test_the_lock_holds_what_other_supported_machines_need() -> None:
+    """Each Python from 3.11.0 on, Linux and macOS, x86-64 and ARM: not only the machine that the lock was made on."""
+    places = [
+        {"python_version": full.rpartition(".")[0], "python_full_version": full, "platform_machine": machine}
+        | {"sys_platform": system.lower(), "platform_system": system, "extra": ""}
+        for full in ("3.11.0", "3.11.2", "3.12.1", "3.13.1", "3.14.0")
+        for system, machine in (("Linux", "x86_64"), ("Linux", "aarch64"), ("Darwin", "arm64"))
+    ]
+    locked = set(re.findall(r"^([a-z0-9.-]+)==", LOCKS[0].read_text(), re.MULTILINE))
+    for distribution in importlib.metadata.distributions():
+        if canonicalize_name(distribution.metadata["Name"]) not in locked:
+            continue
+        for requirement in map(Requirement, distribution.requires or []):
+            if not requirement.marker or any(requirement.marker.evaluate(place) for place in places):
+                assert canonicalize_name(requirement.name) in locked, (
+                    f"{distribution.metadata['Name']} needs {requirement}"
+                )
 
 
 def test_both_locks_name_the_same_versions() -> None:
