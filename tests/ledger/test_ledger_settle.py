@@ -109,6 +109,21 @@ async def test_a_writer_that_slept_changes_nothing(
     assert await kept(database_url) == list(range(1, 11))
 
 
+async def test_a_raised_epoch_fences_a_writer_whose_numbers_fit(
+    ledger: Ledger, other: Ledger, catalogue: Catalogue, cursor: Cursor, database_url: str
+) -> None:
+    """Numbers begin at 1 again in each epoch, so the number alone would let it through."""
+    fenced = await raise_epoch(ledger, cursor, 2)
+    assert fenced.last == cursor.last == 0
+    batch = claims(1, 3)
+    with pytest.raises(CursorMoved):
+        await settle(other, cursor, 3, batch, vouchers_of(catalogue, batch), [])
+    with pytest.raises(CursorMoved):
+        await raise_epoch(other, cursor, 3)
+    assert await read_cursor(ledger, cursor.campaign_no) == fenced
+    assert await kept(database_url) == []
+
+
 async def test_a_writer_that_sleeps_in_its_transaction_is_ended(
     ledger: Ledger, other: Ledger, catalogue: Catalogue, cursor: Cursor, database_url: str
 ) -> None:
