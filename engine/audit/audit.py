@@ -143,8 +143,7 @@ async def _book_figures(books: Books, code_prefix: str) -> BookFigures:
         stocks=await books.stocks(),
         repeated_codes=repeated,
         foreign_codes=foreign,
-        claims_without_voucher=await books.claims_without_voucher(EXAMPLES_MAX),
-        vouchers_without_claim=await books.vouchers_without_claim(EXAMPLES_MAX),
+        strays=await books.strays(2 * EXAMPLES_MAX),
     )
 
 

@@ -11,6 +11,7 @@ from engine.audit.replay import Replay
 from engine.domain.campaign import Catalogue, Limit
 from engine.domain.verdict import Faults
 from engine.hotstore.view import ShardView
+from engine.ledger.audit_queries import Stray
 from engine.ledger.checks import ClaimantFigures, LimitFigures, VoucherFigures
 from engine.ledger.cursors import Cursor
 
@@ -40,7 +41,7 @@ class LedgerFigures(Struct, frozen=True):
 
 
 class BookFigures(Struct, frozen=True):
-    """What the ledger held at the one instant that is judged. Places are (epoch, sequence)."""
+    """What the ledger held at the one instant that is judged."""
 
     cursor: Cursor
     last_number: int
@@ -48,8 +49,8 @@ class BookFigures(Struct, frozen=True):
     stocks: dict[Place, int]
     repeated_codes: int
     foreign_codes: int
-    claims_without_voucher: list[tuple[int, int]]
-    vouchers_without_claim: list[tuple[int, int]]
+    strays: list[Stray]
+    """Some claims without a voucher and vouchers without a claim, for examples."""
 
 
 class HotStoreEvidence(Struct, frozen=True):

@@ -65,13 +65,12 @@ def _limits(evidence: Evidence) -> Finding:
 def _kept(evidence: Evidence) -> Finding:
     """P3. A tail that is not settled yet is lag, not loss: it is in the log and held."""
     vouchers, hot_store = evidence.ledger.vouchers, evidence.hot_store
-    books = evidence.books
-    evidence.faults.add_many(
-        "P3", "claims without a voucher", vouchers.claims_without, [place(*at) for at in books.claims_without_voucher]
-    )
-    evidence.faults.add_many(
-        "P3", "vouchers without a claim", vouchers.vouchers_without, [place(*at) for at in books.vouchers_without_claim]
-    )
+    for what, count, is_claim in (
+        ("claims without a voucher", vouchers.claims_without, True),
+        ("vouchers without a claim", vouchers.vouchers_without, False),
+    ):
+        strays = [place(stray.epoch, stray.sequence) for stray in evidence.books.strays if stray.is_claim is is_claim]
+        evidence.faults.add_many("P3", what, count, strays)
     figures = f"{vouchers.claims:,} claims and {vouchers.vouchers:,} vouchers in the ledger"
     if hot_store is not None:
         held, log = hot_store.held, hot_store.logbook
@@ -98,7 +97,7 @@ def _given_out(evidence: Evidence) -> Finding:
             _check_shelf(evidence, evidence.sight, offer, total, left)
     figures = f"{stranded:,} units stranded"
     if evidence.sight is not None:
-        figures += f"; {left_in_all:,} left in the hot store, as many as stock less claims"
+        figures += f"; {left_in_all:,} left in the hot store, which is stock less claims for each offer"
     return evidence.faults.finding("P4", figures, unknown=_hot_store_missing(evidence))
 
 
@@ -126,9 +125,9 @@ def _repeats(evidence: Evidence) -> Finding:
 def _window(evidence: Evidence) -> Finding:
     """P6, by the acts: the replay knew the window and the state of a wave at each number."""
     replay = evidence.replay
+    shutting = counted(replay.shutting_acts, "act")
     return evidence.faults.finding(
-        "P6",
-        f"{replay.claims:,} claims between opening and close; {counted(replay.shutting_acts, 'act')} that shut a wave",
+        "P6", f"{replay.claims:,} claims between opening and close; {shutting} that paused or closed a wave"
     )
 
 

@@ -19,20 +19,16 @@ _MARKS = {True: "[green]held[/]", False: "[bold red]BROKEN[/]", None: "[yellow]n
 def show_verdicts(verdicts: Sequence[Verdict], console: Console) -> None:
     """A table for each, then what broke, by example."""
     for verdict in verdicts:
-        table = Table(title=f"Verdict on {escape(verdict.subject)}", title_justify="left", title_style="bold")
-        table.add_column("")
-        table.add_column("promise")
-        table.add_column("")
-        table.add_column("figures", overflow="fold")
+        for note in verdict.notes:
+            console.print(note, markup=False, highlight=False)
+        table = Table(title=f"Verdict on {escape(verdict.subject)}", title_justify="left", show_header=False)
         for finding in verdict.findings:
-            table.add_row(
-                finding.promise, PROMISES[finding.promise], _MARKS[finding.held], escape(finding.figures),
-                end_section=True,
-            )
+            says = f"[bold]{PROMISES[finding.promise]}[/]\n{escape(finding.figures)}"
+            table.add_row(finding.promise, _MARKS[finding.held], says, end_section=True)
         console.print(table)
         for finding in verdict.findings:
             for example in finding.examples:
-                console.print(f"  {finding.promise}  {example}", markup=False, highlight=False)
+                console.print(f"{finding.promise}  {example}", markup=False, highlight=False, soft_wrap=True)
 
 
 def end(verdicts: Sequence[Verdict], *, as_json: bool, console: Console) -> None:
@@ -50,6 +46,7 @@ def shown(verdict: Verdict) -> dict[str, object]:
     return {
         "subject": verdict.subject,
         "broken": verdict.broken,
+        "notes": verdict.notes,
         "findings": [_shown_finding(finding) for finding in verdict.findings],
     }
 

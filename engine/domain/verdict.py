@@ -50,6 +50,8 @@ class Verdict(Struct, frozen=True):
 
     subject: str
     findings: tuple[Finding, ...]
+    notes: tuple[str, ...] = ()
+    """Figures that belong to no promise, a line each."""
 
     @property
     def broken(self) -> bool:
@@ -94,10 +96,13 @@ class Faults:
 def joined(subject: str, verdicts: Iterable[Verdict]) -> Verdict:
     """One verdict of several: a promise held where each that looked at it says so."""
     found: defaultdict[Promise, list[Finding]] = defaultdict(list)
+    notes: list[str] = []
     for verdict in verdicts:
+        notes += verdict.notes
         for finding in verdict.findings:
             found[finding.promise].append(finding)
-    return Verdict(subject, tuple(_joined(promise, found[promise]) for promise in PROMISES if promise in found))
+    findings = tuple(_joined(promise, found[promise]) for promise in PROMISES if promise in found)
+    return Verdict(subject, findings, tuple(notes))
 
 
 def _joined(promise: Promise, findings: list[Finding]) -> Finding:

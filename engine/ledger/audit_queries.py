@@ -8,6 +8,8 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from msgspec import Struct
+
 from engine.domain.outcome import Claim
 from engine.errors import UsageError
 from engine.ledger.cursors import Cursor, cursor_of
@@ -20,6 +22,14 @@ _EPOCHS = load_queries("epochs")
 
 Place = tuple[int, int]
 """(wave_no, offer_no)."""
+
+
+class Stray(Struct, frozen=True):
+    """A claim whose voucher is missing, or a voucher that names a claim which is not there."""
+
+    epoch: int
+    sequence: int
+    is_claim: bool
 
 
 class Books:
@@ -51,17 +61,10 @@ class Books:
         rows = await self._connection.fetch(_SQL["repeated_codes"], self.cursor.campaign_no, code_prefix)
         return rows[0]["repeated"], rows[0]["foreign_codes"]
 
-    async def claims_without_voucher(self, most: int) -> list[Place]:
-        """(epoch, sequence) of the first of them."""
-        return await self._places("claims_without_voucher", most)
-
-    async def vouchers_without_claim(self, most: int) -> list[Place]:
-        """(epoch, sequence) that the first of them name."""
-        return await self._places("vouchers_without_claim", most)
-
-    async def _places(self, query: str, most: int) -> list[Place]:
-        rows = await self._connection.fetch(_SQL[query], self.cursor.campaign_no, most)
-        return [(row["epoch"], row["sequence"]) for row in rows]
+    async def strays(self, most: int) -> list[Stray]:
+        """Claims without a voucher and vouchers without a claim, the first of them."""
+        rows = await self._connection.fetch(_SQL["strays"], self.cursor.campaign_no, most)
+        return [Stray(*row) for row in rows]
 
 
 @asynccontextmanager

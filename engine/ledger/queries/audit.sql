@@ -12,16 +12,12 @@ order by epoch, sequence
 select count(*) - count(distinct code) as repeated, count(*) filter (where left(code, 3) <> $2) as foreign_codes
 from claims where campaign_no = $1
 
--- name: claims_without_voucher
-select c.epoch, c.sequence
-from claims c left join vouchers v using (campaign_no, epoch, sequence, code)
-where c.campaign_no = $1 and v.code is null
-order by c.epoch, c.sequence
-limit $2
-
--- name: vouchers_without_claim
-select v.epoch, v.sequence
-from vouchers v left join claims c using (campaign_no, epoch, sequence, code)
-where v.campaign_no = $1 and c.code is null
-order by v.epoch, v.sequence
+-- name: strays
+-- A full join, because Postgres never does one row by row: on tables that have just been filled it believes
+-- that there are few rows, and would go through all vouchers for each claim.
+select epoch, sequence, v.code is null as is_claim
+from (select epoch, sequence, code from claims where campaign_no = $1) c
+full join (select epoch, sequence, code from vouchers where campaign_no = $1) v using (epoch, sequence, code)
+where c.code is null or v.code is null
+order by epoch, sequence
 limit $2

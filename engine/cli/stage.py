@@ -1,0 +1,161 @@
+"""Where a rehearsal takes place: a `dropwave up` of its own, with the campaign applied and its wave about to open."""
+
+import asyncio
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import click
+from msgspec.structs import replace
+
+from engine.audit.audit import audit
+from engine.cli.options import console
+from engine.domain.campaign import Campaign, Catalogue, CatalogueWave
+from engine.domain.eligibility import Identity
+from engine.domain.tickets import TicketBook
+from engine.domain.verdict import Verdict
+from engine.embedded.child import Child, Insistence
+from engine.embedded.running import Running, find_running
+from engine.embedded.up import environment_of
+from engine.errors import CannotRun
+from engine.gateway.auth import mint_token
+from engine.gateway.keyring import Keyring
+from engine.gateway.problems import KINDS
+from engine.hotstore.store import HotStore
+from engine.hotstore.view import read_shard
+from engine.ledger.campaigns import apply_campaign
+from engine.rehearsal.drop import Scene, rehearse
+from engine.rehearsal.plan import Plan
+from engine.rehearsal.screen import screen_for
+from engine.scheduling import acts
+from engine.scheduling.acts import Actor
+from engine.scheduling.files import moved
+from engine.settings import Settings
+from engine.wiring import Stores, connected
+
+UP_READY_S = 60.0
+"""Past it something hangs: `up` gives up by itself on what it waits for, and says so."""
+WAVE_PUT_S = 10.0
+"""The steward looks several times a second."""
+LOOK_S = 0.05
+STOP_S = 30.0
+"""`up` stops within seconds; its writer settles first."""
+ACTOR = "rehearsal"
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is to be rehearsed, from the command line. `silent`: only the verdict is wanted."""
+
+    campaign: Campaign
+    plan: Plan
+    opens_in_s: int
+    silent: bool
+
+
+async def put_on_stage(settings: Settings, wish: Wish) -> Verdict:
+    """Start everything, run the drop, stop everything. CannotRun where that is not possible."""
+    if not wish.silent:
+        click.echo(f"rehearsal of {wish.plan.wave}: {len(wish.plan.users):,} users, seed {wish.plan.seed}")
+    async with _up(settings) as running:
+        settings = replace(settings, redis_url=running.redis_url, database_url=running.database_url)
+        async with connected(settings) as stores:
+            opens_at = datetime.now(UTC) + timedelta(seconds=wish.opens_in_s)
+            applied = await apply_campaign(stores.ledger, moved(wish.campaign, wish.plan.wave, opens_at), ACTOR)
+            wave = next(wave for wave in applied.catalogue.waves if wave.id == wish.plan.wave)
+            await _until_put(stores.hot_store, applied.catalogue, wave)
+            with screen_for(console, silent=wish.silent) as screen:
+                return await rehearse(wish.plan, _scene(settings, stores, running, applied.catalogue, wave), screen)
+
+
+@asynccontextmanager
+async def _up(settings: Settings) -> AsyncIterator[Running]:
+    """`dropwave up` with these settings for the time of the block."""
+    folder = settings.data_folder
+    child = Child("up", folder / "up.log", [Insistence(signal.SIGTERM, STOP_S)], at_parents_death=signal.SIGTERM)
+    child.start([sys.executable, "-m", "engine", "up"], environment=environment_of(settings), folder=Path.cwd())
+    with _sigterm_cancels():
+        try:
+            yield await _ready(child, folder)
+            if not child.runs:
+                raise CannotRun(f"`dropwave up` ended during the rehearsal:\n{child.tail()}")
+        finally:
+            await child.stop()
+
+
+async def _ready(child: Child, folder: Path) -> Running:
+    deadline_s = time.monotonic() + UP_READY_S
+    while time.monotonic() < deadline_s:
+        running = find_running(folder)
+        if running is not None:
+            return running
+        if not child.runs:
+            raise CannotRun(f"`dropwave up` did not start:\n{child.tail()}")
+        await asyncio.sleep(LOOK_S)
+    raise CannotRun(f"`dropwave up` was not ready after {UP_READY_S:.0f} s:\n{child.tail()}")
+
+
+@contextmanager
+def _sigterm_cancels() -> Iterator[None]:
+    """SIGTERM ends a rehearsal as Ctrl-C does: in order, and nothing is left behind."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+    loop.add_signal_handler(signal.SIGTERM, task.cancel)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGTERM)
+
+
+async def _until_put(store: HotStore, catalogue: Catalogue, wave: CatalogueWave) -> None:
+    deadline_s = time.monotonic() + WAVE_PUT_S
+    while time.monotonic() < deadline_s:
+        shard = await read_shard(store, catalogue.id)
+        if shard is not None and shard.bound and wave.no in shard.waves:
+            return
+        await asyncio.sleep(LOOK_S)
+    raise CannotRun(f"the steward has not put wave {wave.id} within {WAVE_PUT_S:.0f} s")
+
+
+def _scene(settings: Settings, stores: Stores, running: Running, catalogue: Catalogue, wave: CatalogueWave) -> Scene:
+    """What the rehearsal is lent: the keys of this installation, the acts of an operator, the audit."""
+    keyring, store = Keyring.of(settings), stores.hot_store
+    address = urlsplit(running.url)
+    assert address.hostname is not None
+    assert address.port is not None
+    actor = Actor(ACTOR, "rehearsal")
+
+    def token(identity: Identity, expires_in_s: int) -> str:
+        return mint_token(
+            keyring.token_keys[0],
+            identity.account,
+            ttl_s=expires_in_s,
+            city=identity.city,
+            tags=identity.tags,
+            person=identity.person,
+        )
+
+    async def close() -> None:
+        await acts.close(store, catalogue.id, wave.no, actor, now_ms=await store.time_ms())
+
+    return Scene(
+        ledger=stores.ledger,
+        store=store,
+        host=address.hostname,
+        port=address.port,
+        catalogue=catalogue,
+        wave=wave,
+        mint_ticket=TicketBook(keyring.ticket_keys).mint,
+        mint_token=token,
+        pause=lambda: acts.pause(store, catalogue.id, wave.no, actor),
+        resume=lambda: acts.resume(store, catalogue.id, wave.no, actor),
+        close=close,
+        audit=lambda: audit(stores.ledger, store, catalogue.id, wave.id),
+        documented={code: kind.status for code, kind in KINDS.items()},
+    )

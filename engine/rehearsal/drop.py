@@ -1,0 +1,221 @@
+"""One rehearsal, from the countdown to the verdict."""
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from msgspec.structs import replace
+
+from engine.domain.campaign import Catalogue, CatalogueWave
+from engine.domain.verdict import Verdict, joined
+from engine.errors import CannotRun
+from engine.hotstore.store import HotStore
+from engine.hotstore.view import read_shard
+from engine.ledger.cursors import read_cursor
+from engine.ledger.database import Ledger
+from engine.rehearsal.case import Case, Moments
+from engine.rehearsal.client import Pool
+from engine.rehearsal.credentials import Credentials, MintTicket, MintToken
+from engine.rehearsal.crowd import Crowd
+from engine.rehearsal.judge import judge
+from engine.rehearsal.kept import Kept, read_kept
+from engine.rehearsal.observer import Observer
+from engine.rehearsal.picture import Screen
+from engine.rehearsal.plan import Plan
+from engine.rehearsal.record import Record
+from engine.rehearsal.requests import Requests
+from engine.rehearsal.store_time import StoreTime
+from engine.rehearsal.users import User
+
+CONNECTIONS_MAX = 300
+"""A crowd has more, but each costs both sides of one machine; requests wait for a free one, not for the gateway."""
+DROP_MAX_S = 120.0
+DROP_MAX_S_PER_USER = 0.01
+"""A drop that is not over by then hangs: even a slow machine answers hundreds of requests a second."""
+SETTLE_MAX_S = 60.0
+SETTLE_LOOK_S = 0.05
+SAMPLE = 25
+"""Winners, and as many losers, who ask again during the pause and after the close."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Where the drop takes place, and what the rehearsal is lent by rooms that it does not know."""
+
+    ledger: Ledger
+    store: HotStore
+    host: str
+    port: int
+    catalogue: Catalogue
+    wave: CatalogueWave
+    mint_ticket: MintTicket
+    mint_token: MintToken
+    pause: Callable[[], Awaitable[object]]
+    resume: Callable[[], Awaitable[object]]
+    close: Callable[[], Awaitable[object]]
+    audit: Callable[[], Awaitable[Verdict]]
+    documented: Mapping[str, int]
+    """Status by code of every refusal that the service may give."""
+
+
+class Rehearsal:
+    """Runs once."""
+
+    def __init__(self, plan: Plan, scene: Scene, screen: Screen, pool: Pool) -> None:
+        self._plan = plan
+        self._scene = scene
+        self._draw = random.Random(plan.seed)  # noqa: S311 - the same sample in every run with this seed
+        self._clock = StoreTime(scene.store.time_ms)
+        self._record = Record()
+        self._moments = Moments(scene.wave.opens_at_ms, scene.wave.closes_at_ms)
+        self._users = {user.number: user for user in plan.users}
+        credentials = Credentials(
+            scene.catalogue, scene.wave, scene.mint_ticket, scene.mint_token, int(time.time() * 1000), plan.seed
+        )
+        self._crowd = Crowd(
+            pool,
+            Requests(f"{scene.host}:{scene.port}", scene.wave.id),
+            credentials,
+            self._record,
+            self._clock,
+            scene.wave.opens_at_ms,
+            plan.claims_max,
+            plan.seed,
+        )
+        self._observer = Observer(
+            scene.ledger,
+            scene.store,
+            scene.catalogue,
+            scene.wave,
+            self._crowd,
+            self._record,
+            self._clock,
+            screen,
+            len(plan.users),
+        )
+
+    async def run(self) -> Verdict:
+        """Everything in order."""
+        await self._clock.look()
+        await self._observer.start()
+        try:
+            self._crowd.equip(self._plan.users)
+            await self._drop()
+            await self._settled()
+            await self._during_a_pause()
+            await self._after_the_close()
+            await self._settled()
+            return await self._verdict()
+        finally:
+            await self._observer.stop()
+
+    async def _drop(self) -> None:
+        opening = asyncio.create_task(self._note_the_opening())
+        bound_s = DROP_MAX_S + DROP_MAX_S_PER_USER * len(self._plan.users) + max(0.0, self._to_opening_s())
+        try:
+            async with asyncio.timeout(bound_s):
+                await self._crowd.run(self._plan.users)
+        except TimeoutError as error:
+            done = f"{self._crowd.finished:,} of {len(self._plan.users):,} users"
+            raise CannotRun(f"the drop was not over after {bound_s:.0f} s: {done} had their answers") from error
+        finally:
+            opening.cancel()
+
+    async def _note_the_opening(self) -> None:
+        await asyncio.sleep(max(0.0, self._to_opening_s()))
+        self._observer.phase = "drop"
+
+    def _to_opening_s(self) -> float:
+        return (self._moments.opens_ms - self._clock.now_ms()) / 1000
+
+    async def _settled(self) -> None:
+        """Until the ledger has all that was decided. What it then lacks is for the verdict to say."""
+        self._observer.phase = "settling"
+        deadline_s = time.monotonic() + SETTLE_MAX_S
+        shard = await read_shard(self._scene.store, self._scene.catalogue.id)
+        while shard is not None and time.monotonic() < deadline_s:
+            cursor = await read_cursor(self._scene.ledger, self._scene.catalogue.campaign_no)
+            if cursor.place >= (shard.epoch, shard.last):
+                return
+            await asyncio.sleep(SETTLE_LOOK_S)
+
+    async def _during_a_pause(self) -> None:
+        """Winners get their claim while nobody can claim."""
+        self._observer.phase = "pause"
+        self._moments.pause_begun_ms = self._clock.now_ms()
+        await self._scene.pause()
+        await self._sample_asks_again()
+        await self._scene.resume()
+        self._moments.resume_done_ms = self._clock.now_ms()
+
+    async def _after_the_close(self) -> None:
+        """And after it as well."""
+        self._observer.phase = "after the close"
+        self._moments.close_begun_ms = self._clock.now_ms()
+        await self._scene.close()
+        self._moments.close_done_ms = self._clock.now_ms()
+        await self._sample_asks_again()
+
+    async def _sample_asks_again(self) -> None:
+        winners = [answer for answer in self._record.answers if answer.status == 201 and answer.granted]
+        losers = [answer for answer in self._record.answers if answer.outcome == "sold_out"]
+        for answers in (winners, losers):
+            for answer in self._draw.sample(answers, min(SAMPLE, len(answers))):
+                await self._crowd.ask(self._users[answer.user], answer.offers, answer.request_no)
+        for answer in self._draw.sample(winners, min(SAMPLE, len(winners))):
+            await self._crowd.look(self._users[answer.user])
+
+    async def _verdict(self) -> Verdict:
+        self._observer.phase = "judging"
+        scene = self._scene
+        kept = await read_kept(scene.ledger, scene.store, scene.catalogue, scene.wave.no)
+        await self._ask_for_what_nobody_told(kept)
+        await self._clock.look()
+        self._moments.tolerance_ms = self._clock.off_by_ms
+        case = Case(scene.catalogue, scene.wave, self._plan, self._record, kept, self._moments, scene.documented)
+        verdict = joined(scene.wave.id, [await scene.audit(), judge(case)])
+        return replace(verdict, notes=(*verdict.notes, *self._notes()))
+
+    async def _ask_for_what_nobody_told(self, kept: Kept) -> None:
+        """Whoever was not told of a claim, having hung up or lost the answer, can ask for it."""
+        told = {claim.code for answer in self._record.answers for claim in answer.told.claims}
+        told |= {answer.told.claim.code for answer in self._record.answers if answer.told.claim}
+        users: dict[str, User] = {user.account: user for user in self._plan.users}
+        silent = [
+            users[claim.account] for code, claim in kept.ledger.items() if code not in told and claim.account in users
+        ]
+        await asyncio.gather(*(self._crowd.look(user) for user in silent))
+
+    def _notes(self) -> list[str]:
+        waits_ms, outcomes = self._record.waits_ms(), self._record.outcomes
+        share = {name: waits_ms[int(len(waits_ms) * part)] for name, part in _PERCENTILES.items()} if waits_ms else {}
+        counted = ", ".join(f"{count:,} {outcome}" for outcome, count in outcomes.most_common())
+        return [
+            f"{len(self._plan.users):,} users sent {len(self._record.answers):,} requests, and "
+            f"{self._record.vanished:,} more without waiting for the answer",
+            f"answers: {counted}",
+            "a claim was answered within "
+            + ", ".join(f"{wait_ms:,.0f} ms ({name})" for name, wait_ms in share.items()),
+            f"seed {self._plan.seed}",
+        ]
+
+
+_PERCENTILES = {"half of them": 0.5, "95 %": 0.95, "99 %": 0.99, "99.9 %": 0.999}
+
+
+async def rehearse(plan: Plan, scene: Scene, screen: Screen) -> Verdict:
+    """A drop of that plan in that scene; the audit's findings and the users' in one verdict.
+
+    Raises CannotRun where the drop does not come to an end, or a store's error.
+    """
+    async with _pool(scene) as pool:
+        return await Rehearsal(plan, scene, screen, pool).run()
+
+
+@asynccontextmanager
+async def _pool(scene: Scene) -> AsyncIterator[Pool]:
+    async with Pool(scene.host, scene.port, CONNECTIONS_MAX) as pool:
+        yield pool
