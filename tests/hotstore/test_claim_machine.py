@@ -1,6 +1,6 @@
 """The scripts against the model: whatever is sent, in whatever order, both say the same.
 
-DROPWAVE_TEST_EXAMPLES  runs of the machine (40 where it is not set; a few thousand for a night)
+DROPWAVE_TEST_EXAMPLES  runs of the machine (25 where it is not set; a few thousand for a night)
 """
 
 import asyncio
@@ -38,7 +38,7 @@ from engine.settings import Settings
 from tests.hotstore.model import Answer, Model, Record
 from tests.support.drop import HOUR_MS, LAG_MAX, Drop, campaign, catalogue_of, wave
 
-EXAMPLES = int(os.environ.get("DROPWAVE_TEST_EXAMPLES", "40"))
+EXAMPLES = int(os.environ.get("DROPWAVE_TEST_EXAMPLES", "25"))
 STEPS = 50
 
 WAVES = (1, 2, 3)

@@ -47,8 +47,10 @@ class OwnRedis:
         await self.kill()
         await self.start()
 
-    async def stop(self) -> None:
-        """End it in order."""
+    async def end(self) -> None:
+        """End it, however it is: frozen, dead already, busy with its first append-only file."""
+        if self._server.child.runs:
+            await self.kill()
         await self._server.stop()
 
     def freeze(self) -> None:
@@ -84,5 +86,5 @@ async def own_redis() -> AsyncIterator[OwnRedis]:
         await server.start()
         yield server
     finally:
-        await server.stop()
+        await server.end()
         shutil.rmtree(folder, ignore_errors=True)
