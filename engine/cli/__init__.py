@@ -8,7 +8,9 @@ import sys
 
 import click
 
+from engine.cli.audit import audit
 from engine.cli.campaigns import campaign
+from engine.cli.rehearse import rehearse
 from engine.cli.roles import gateway, migrate, steward, up, writer
 from engine.cli.tokens import tickets, token
 from engine.cli.waves import wave
@@ -21,7 +23,7 @@ def dropwave() -> None:
     """Timed drops of vouchers: first come, first served, exact stock, nothing lost."""
 
 
-for command in (up, gateway, writer, steward, migrate, campaign, wave, token, tickets):
+for command in (up, gateway, writer, steward, migrate, campaign, wave, rehearse, audit, token, tickets):
     dropwave.add_command(command)
 
 
