@@ -5,7 +5,8 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -32,11 +33,17 @@ asyncio.run(hold())
 """
 
 
-def start_holder(kind: str, folder: Path) -> tuple[subprocess.Popen[str], str]:
-    """Another program that runs a server on `folder`; and the server's address."""
-    holder = subprocess.Popen([sys.executable, "-c", _HOLDER, kind, str(folder)], stdout=subprocess.PIPE, text=True)
-    assert holder.stdout
-    return holder, holder.stdout.readline().strip()
+@contextmanager
+def holder_of(kind: str, folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Another program that runs a server on `folder`, and the server's address; it is killed at the end."""
+    with subprocess.Popen(
+        [sys.executable, "-c", _HOLDER, kind, str(folder)], stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout
+        try:
+            yield holder, holder.stdout.readline().strip()
+        finally:
+            holder.kill()
 
 
 @pytest.mark.loops
@@ -70,11 +77,9 @@ async def test_a_kill_of_everything_does_not_prevent_the_next_start(new_server: 
 
 
 async def test_a_killed_parent_leaves_no_server_behind(kind: str, new_server: NewServer, folder: Path) -> None:
-    holder, url = start_holder(kind, folder / "server")
-    await keep_word(url, "acknowledged")
-    assert processes_in(folder)
-    holder.kill()
-    holder.wait()
+    with holder_of(kind, folder / "server") as (_, url):
+        await keep_word(url, "acknowledged")
+        assert processes_in(folder)
     server = new_server()  # at once: it waits until the last server of the killed program has let go of the folder
     assert await kept_word(await server.start()) == "acknowledged"
     await server.stop()
@@ -84,14 +89,10 @@ async def test_a_killed_parent_leaves_no_server_behind(kind: str, new_server: Ne
 async def test_a_second_start_on_the_same_folder_names_the_process_that_runs(
     kind: str, new_server: NewServer, folder: Path
 ) -> None:
-    holder, url = start_holder(kind, folder / "server")
-    try:
+    with holder_of(kind, folder / "server") as (holder, url):
         with pytest.raises(CannotRun, match=f"in use by process {holder.pid}: stop that one, or name another folder"):
             await new_server().start()
         await keep_word(url, "undisturbed")
-    finally:
-        holder.kill()
-        holder.wait()
     await wait_until(lambda: not processes_in(folder))
 
 
