@@ -14,6 +14,7 @@ from engine.hotstore.store import CONNECTIONS_MAX, HotStore
 from engine.settings import Settings
 from tests.support.own_redis import OwnRedis, own_redis
 from tests.support.proxy import LOOPBACK, Fault, Proxy
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ async def proxy(redis_url: str) -> AsyncIterator[Proxy]:
 @pytest.fixture
 async def through(proxy: Proxy, redis_url: str, settings: Settings) -> AsyncIterator[HotStore]:
     """A store that goes through the proxy, and does not wait for long."""
-    short = replace(settings, redis_timeout_ms=150, redis_connect_timeout_ms=150)
+    short = replace(settings, redis_timeout_ms=300, redis_connect_timeout_ms=500)
     store = await HotStore.connect(proxy.url_of(redis_url), short)
     yield store
     await store.close()
@@ -205,13 +206,21 @@ async def test_an_answer_that_comes_too_late_is_not_taken_for_the_next_one(throu
         assert await through.call("GET", "who") == b"me"
 
 
-async def test_more_calls_at_once_than_connections(store: HotStore) -> None:
+async def test_more_calls_at_once_than_connections(store: HotStore, through: HotStore) -> None:
     """The bound is far above what one process needs; past it a call surely has not been sent."""
-    answers = await asyncio.gather(
-        *(store.call("BLPOP", "nothing", 0.05, wait_s=5) for _ in range(CONNECTIONS_MAX + 8)), return_exceptions=True
-    )
-    assert {type(answer) for answer in answers} == {type(None), HotStoreUnavailable}
-    assert await store.call("PING") == b"PONG"
+    waiting = [asyncio.create_task(store.call("BLPOP", "list", 30, wait_s=60)) for _ in range(CONNECTIONS_MAX)]
+    blocked = f"blocked_clients:{CONNECTIONS_MAX}\r".encode()
+
+    async def all_wait() -> bool:
+        return blocked in await through.call("INFO", "clients")
+
+    await wait_until(all_wait)
+    with pytest.raises(HotStoreUnavailable):
+        await store.call("INCR", "count")
+    await through.call("RPUSH", "list", *range(CONNECTIONS_MAX))
+    answers = await asyncio.gather(*waiting)
+    assert sorted(int(value) for _, value in answers) == list(range(CONNECTIONS_MAX))
+    assert await store.call("INCR", "count") == 1
 
 
 @pytest.mark.loops
