@@ -28,6 +28,7 @@ from engine.gateway.server import Gateway
 from engine.hotstore.store import HotStore
 from engine.ledger.cursors import all_cursors
 from engine.ledger.database import Ledger
+from engine.ledger.migrate import require_migrated
 from engine.readiness import announce_ready
 from engine.scheduling.steward import Steward
 from engine.service import Service
@@ -63,6 +64,7 @@ async def connected(settings: Settings) -> AsyncIterator[Stores]:
         stack.push_async_callback(hot_store.close)
         ledger = await Ledger.connect(settings.database_url, settings)
         stack.push_async_callback(ledger.close)
+        await require_migrated(ledger)
         yield Stores(hot_store, ledger)
 
 

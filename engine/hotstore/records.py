@@ -79,12 +79,19 @@ _ACT = msgspec.json.Decoder(ActLine)
 
 
 def entry_of(entry_id: bytes, fields: dict[bytes, bytes]) -> LogEntry:
-    """A log entry from what the stream holds. Raises ShardBroken where the format is not known."""
-    epoch, last = (int(part) for part in entry_id.split(b"-"))
+    """A log entry from what the stream holds. Raises ShardBroken where it cannot be read."""
     if fields.get(b"v") != b"%d" % LOG_VERSION:
         raise ShardBroken(
             f"log entry {entry_id.decode()} has format {fields.get(b'v')!r}; this program reads {LOG_VERSION}"
         )
+    try:
+        return _read_entry(entry_id, fields)
+    except (KeyError, ValueError, msgspec.DecodeError) as error:
+        raise ShardBroken(f"log entry {entry_id.decode()} cannot be read: {type(error).__name__}") from error
+
+
+def _read_entry(entry_id: bytes, fields: dict[bytes, bytes]) -> LogEntry:
+    epoch, last = (int(part) for part in entry_id.split(b"-"))
     first, at_ms = int(fields[b"first"]), int(fields[b"at"])
     if b"act" in fields:
         return LogEntry(epoch, first, last, at_ms, act=_ACT.decode(fields[b"act"]))

@@ -36,6 +36,9 @@ log = structlog.get_logger(__name__)
 
 ROLE = "steward"
 
+BROKEN_PAUSE_S = 10.0
+"""A shard that contradicts the ledger is looked at again this often: a person mends it, in minutes."""
+
 
 class Steward:
     """One candidate for the stewardship. A service."""
@@ -56,6 +59,7 @@ class Steward:
         # Containers share host names and process numbers; two of one name would lead at the same time.
         self._holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._lease: Lease | None = None
+        self._left_alone_until_s: dict[str, float] = {}
         # The lease is renewed beside the passes: loading a million claims takes longer than a lease lasts.
         self._leading = Loop("steward lease", self._lead, settings.lease_ms / 3000)
         self._passes = Loop("steward", self.look_once, settings.steward_pass_ms / 1000)
@@ -85,6 +89,8 @@ class Steward:
         loaded = set(await loaded_campaigns(self._store))
         now_ms = await self._store.time_ms()
         for catalogue in catalogues.values():
+            if self._left_alone_until_s.get(catalogue.id, 0.0) > time.monotonic():
+                continue
             try:
                 if catalogue.belongs_in_hot_store(now_ms, self._settings.unload_after_ms):
                     await self._keep(catalogue, lease)
@@ -97,6 +103,7 @@ class Steward:
                 return
             except ShardBroken as error:
                 log.error("shard needs a person", campaign=catalogue.id, error=str(error))
+                self._left_alone_until_s[catalogue.id] = time.monotonic() + BROKEN_PAUSE_S
             except DropwaveError as error:
                 log.warning("steward could not finish", campaign=catalogue.id, error=f"{type(error).__name__}: {error}")
 

@@ -15,6 +15,7 @@ that slept too long is refused by the store.
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import aclosing
 from itertools import groupby
 
 import structlog
@@ -184,11 +185,12 @@ class Recovery:
     async def _load_holders(self, catalogue: Catalogue, epoch: int, term: int) -> Loaded:
         """All claims, counted; each chunk holds all claims of its claimants."""
         loaded = Loaded(catalogue)
-        async for chunk in read_holdings(self._ledger, catalogue.campaign_no, CHUNK_CLAIMS):
-            holdings = [list(claims) for _, claims in groupby(chunk, key=lambda claim: claim.claimant)]
-            await load.load_holders(self._store, catalogue.id, epoch, term, holdings)
-            for claims in holdings:
-                loaded.add(claims)
+        async with aclosing(read_holdings(self._ledger, catalogue.campaign_no, CHUNK_CLAIMS)) as chunks:
+            async for chunk in chunks:
+                holdings = [list(claims) for _, claims in groupby(chunk, key=lambda claim: claim.claimant)]
+                await load.load_holders(self._store, catalogue.id, epoch, term, holdings)
+                for claims in holdings:
+                    loaded.add(claims)
         return loaded
 
 
