@@ -15,11 +15,10 @@ from engine.readiness import READY_VARIABLE
 _READY_S = 60.0
 """A role that is not ready by then never will be: it connects within its own time-outs, which are far shorter."""
 _LOOK_S = 0.02
-_SAME_PROGRAM = {
-    "PYTHONPATH": os.pathsep.join(filter(None, [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")]))
-}
-"""A role runs this very program, installed or not, and never a package `engine` that lies in the working directory
-(which -P leaves out)."""
+
+PROGRAM = (sys.executable, "-P", "-m", "engine")
+"""How this program starts itself as a child, with `up.environment_of`: installed or not, and never a package `engine`
+that lies in the working directory, which -P leaves out."""
 
 
 class RoleProcess:
@@ -41,8 +40,8 @@ class RoleProcess:
         try:
             try:
                 self.child.start(
-                    [sys.executable, "-P", "-m", "engine", self._role],
-                    environment={**environment, **_SAME_PROGRAM, READY_VARIABLE: str(writing)},
+                    [*PROGRAM, self._role],
+                    environment={**environment, READY_VARIABLE: str(writing)},
                     folder=Path.cwd(),
                     descriptors=[writing],
                 )

@@ -224,11 +224,11 @@ async def _unless(asked: asyncio.Event, work: Coroutine[Any, Any, object]) -> No
 
 
 def environment_of(settings: Settings) -> dict[str, str]:
-    """The environment of a child that shall have exactly these settings."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-    return inherited | {
-        PREFIX + name.upper(): str(getattr(settings, name)) for name in settings.__struct_fields__
-    }  # fmt: skip
+    """The environment of a child that shall be this very program with exactly these settings."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    packages = [str(Path(__file__).parents[2]), environment.get("PYTHONPATH", "")]
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, packages))
+    return environment | {PREFIX + name.upper(): str(getattr(settings, name)) for name in settings.__struct_fields__}
 
 
 def _fresh_folder(folder: Path) -> Path:
