@@ -19,8 +19,8 @@ _MARKS = {True: "[green]held[/]", False: "[bold red]BROKEN[/]", None: "[yellow]n
 def show_verdicts(verdicts: Sequence[Verdict], console: Console) -> None:
     """A table for each, then what broke, by example."""
     for verdict in verdicts:
-        for note in verdict.notes:
-            console.print(note, markup=False, highlight=False)
+        if verdict.notes:
+            console.print("", *verdict.notes, sep="\n", markup=False, highlight=False)
         table = Table(title=f"Verdict on {escape(verdict.subject)}", title_justify="left", show_header=False)
         for finding in verdict.findings:
             says = f"[bold]{PROMISES[finding.promise]}[/]\n{escape(finding.figures)}"
@@ -29,6 +29,15 @@ def show_verdicts(verdicts: Sequence[Verdict], console: Console) -> None:
         for finding in verdict.findings:
             for example in finding.examples:
                 console.print(f"{finding.promise}  {example}", markup=False, highlight=False, soft_wrap=True)
+        console.print(_summary(verdict), style="bold red" if verdict.broken else "bold")
+
+
+def _summary(verdict: Verdict) -> str:
+    broken = [finding.promise for finding in verdict.findings if finding.held is False]
+    unknown = [finding.promise for finding in verdict.findings if finding.held is None]
+    if broken:
+        return f"Broken: {', '.join(broken)}."
+    return f"None broke; not judged: {', '.join(unknown)}." if unknown else "Every promise held."
 
 
 def end(verdicts: Sequence[Verdict], *, as_json: bool, console: Console) -> None:

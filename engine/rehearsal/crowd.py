@@ -23,8 +23,6 @@ TRIES_MAX = 20
 NO_ANSWER_PAUSE_MS = 300
 RETRY_AFTER_MAX_MS = 60_000
 """No honest answer asks for more patience: the wave opens sooner."""
-ASK_LATER_MAX_S = 2.0
-"""REPEATING users come back within this time, again and again."""
 HANG_UP_MAX_S = 0.02
 """VANISHING users close within this time after sending: before the answer, or just as it comes."""
 ACTIVE_MAX = 5_000
@@ -131,10 +129,9 @@ class Crowd:
         await self._ask_until_decided(user)
 
     async def _ask_again_later(self, user: User) -> None:
-        whims = self._whims(user)
         await self._ask_until_decided(user)
-        for _ in range(user.times):
-            await asyncio.sleep(whims.uniform(0, ASK_LATER_MAX_S))
+        for pause_ms in user.again_ms:
+            await asyncio.sleep(pause_ms / 1000)
             await self.ask(user)
 
     async def _want_another_offer(self, user: User) -> None:
@@ -156,12 +153,11 @@ class Crowd:
         await self._ask_until_decided(user)
 
     async def _hang_up(self, user: User) -> None:
-        whims = self._whims(user)
         request = self._requests.claim(self._authorizations[user.number], user.offers)
         self._record.vanished += 1
-        await self._pool.hang_up(request, whims.uniform(0, HANG_UP_MAX_S))
-        if whims.random() < 0.5:  # the others never ask what became of it
-            await asyncio.sleep(whims.uniform(0, ASK_LATER_MAX_S))
+        await self._pool.hang_up(request, self._whims(user).uniform(0, HANG_UP_MAX_S))
+        for pause_ms in user.again_ms:
+            await asyncio.sleep(pause_ms / 1000)
             await self.look(user)
 
     async def _send_nonsense(self, user: User) -> None:

@@ -53,8 +53,7 @@ def _limits(case: Case) -> Finding:
         most = max(most, len(codes))
         if len(codes) > case.plan.claims_max:
             case.faults.add("P2", "users with more claims than the limits allow", named(case.users[number]))
-    sent = Counter(answer.user for answer in case.record.answers if answer.purpose == "claim")
-    parallel = [sent[user.number] for user in case.plan.users if user.kind is Kind.PARALLEL]
+    parallel = [user.times for user in case.plan.users if user.kind is Kind.PARALLEL]
     return case.faults.finding(
         "P2",
         f"most claims of one user: {most} (allowed {case.plan.claims_max}); "

@@ -36,9 +36,10 @@ EARLY_MS = 4_000
 """The earliest users come this long before the opening, or at half of the countdown where that is shorter."""
 CROWD_MS = 300
 """Half of all users press the button within this time after the opening, as a crowd does at 20:00:00."""
-LATE_MEAN_MS = 1_200
-"""The other half comes later, this long on average."""
-LATE_MAX_MS = 6_000
+SPREAD_MS = 6_000
+"""The other half comes later, up to this late: a fifth of it on average."""
+AGAIN_MAX = 3
+"""Times that a user asks again later, each after up to a third of the spread."""
 TIMES_MAX = 8
 
 
@@ -58,7 +59,15 @@ def users_needed(stock: Mapping[str, int]) -> int:
 
 
 def draw_plan(
-    wave: str, stock: Mapping[str, int], users: int, seed: int, *, claims_max: int, countdown_ms: int, tokens: bool
+    wave: str,
+    stock: Mapping[str, int],
+    users: int,
+    seed: int,
+    *,
+    claims_max: int,
+    countdown_ms: int,
+    tokens: bool,
+    spread_ms: int = SPREAD_MS,
 ) -> Plan:
     """The plan of that many users. `stock` is units by offer id. `tokens`: whether a token can be entitled at all,
     which it cannot where only the accounts of a list may claim.
@@ -75,7 +84,7 @@ def draw_plan(
         )
     # Not for secrets: the same seed has to give the same users.
     draw = random.Random(seed)  # noqa: S311
-    drawn = _Draw(draw, stock, claims_max, countdown_ms, tokens)
+    drawn = _Draw(draw, stock, claims_max, countdown_ms, spread_ms, tokens)
     strangers = max(STRANGERS_OF_A_KIND_MIN * len(STRANGERS), min(users - needed, users * STRANGERS_PERMILLE // 1_000))
     vanishing = max(
         VANISHING_MIN, min(users - strangers - DEMAND * sum(stock.values()), users * VANISHING_PERMILLE // 1_000)
@@ -95,9 +104,16 @@ class _Draw:
     """Draws what a user does."""
 
     def __init__(
-        self, draw: random.Random, stock: Mapping[str, int], claims_max: int, countdown_ms: int, tokens: bool
+        self,
+        draw: random.Random,
+        stock: Mapping[str, int],
+        claims_max: int,
+        countdown_ms: int,
+        spread_ms: int,
+        tokens: bool,
     ) -> None:
         self._draw = draw
+        self._spread_ms = spread_ms
         self._offers = list(stock)
         self._units = list(stock.values())
         self._early_ms = min(EARLY_MS, countdown_ms // 2)
@@ -127,7 +143,8 @@ class _Draw:
             offers=offers,
             arrives_ms=self._arrives_ms(kind),
             other_offer=self._draw.choice(others) if others else "",
-            times=self._times(kind),
+            times=self._draw.randint(3, TIMES_MAX) if kind is Kind.PARALLEL else 1,
+            again_ms=tuple(self._draw.randint(0, self._spread_ms // 3) for _ in range(self._times_again(kind))),
         )
 
     def _arrives_ms(self, kind: Kind) -> int:
@@ -135,12 +152,12 @@ class _Draw:
             return -self._draw.randint(self._early_ms // 8, self._early_ms)
         if self._draw.random() < 0.5:
             return self._draw.randint(0, CROWD_MS)
-        return min(LATE_MAX_MS, CROWD_MS + int(self._draw.expovariate(1 / LATE_MEAN_MS)))
+        return min(self._spread_ms, CROWD_MS + int(self._draw.expovariate(5 / self._spread_ms)))
 
-    def _times(self, kind: Kind) -> int:
-        if kind is Kind.PARALLEL:
-            return self._draw.randint(3, TIMES_MAX)
-        return self._draw.randint(1, 3) if kind is Kind.REPEATING else 1
+    def _times_again(self, kind: Kind) -> int:
+        if kind is Kind.REPEATING:
+            return self._draw.randint(1, AGAIN_MAX)
+        return self._draw.randint(0, 1) if kind is Kind.VANISHING else 0  # some never ask what became of it
 
 
 def first_choices(users: Sequence[User]) -> dict[str, int]:

@@ -62,7 +62,8 @@ TRUE_REFUSALS: dict[Kind, frozenset[str]] = {
 class User(Struct, frozen=True):
     """One simulated user. `arrives_ms` counts from the opening; `offers` are ids, the first choice first.
 
-    `times` is how often the same claim is sent at once (PARALLEL) or again later (REPEATING).
+    `times` is how often the same claim is sent at once, `again_ms` the pauses after which it is sent, or looked
+    for, again.
     """
 
     number: int
@@ -71,6 +72,7 @@ class User(Struct, frozen=True):
     arrives_ms: int
     other_offer: str = ""
     times: int = 1
+    again_ms: tuple[int, ...] = ()
 
     @property
     def account(self) -> str:
