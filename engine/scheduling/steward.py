@@ -15,6 +15,7 @@ have done, and breaks no promise.
 import os
 import secrets
 import socket
+import time
 from collections.abc import Awaitable, Callable
 
 import structlog
