@@ -1,0 +1,599 @@
+"""Recovery on real servers: whatever was lost, wherever it broke off, every claim is there once, with its code."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import pytest
+from msgspec.structs import replace
+
+from engine.domain.campaign import Limit
+from engine.domain.outcome import Claim, Claimed, RefusalCode, Refused
+from engine.errors import CursorMoved, DropwaveError, LeaseLost, ShardBroken
+from engine.hotstore import keys
+from engine.hotstore.scripts import Fenced, OtherEpoch
+from engine.hotstore.store import HotStore
+from engine.hotstore.view import loaded_campaigns, read_shard
+from engine.ledger.database import Ledger
+from engine.scheduling import acts
+from engine.scheduling.acts import Actor
+from engine.settings import Settings
+from engine.settling.writer import Writer
+from tests.support.drop import HOUR_MS, ask, campaign, wave
+from tests.support.own_redis import OwnRedis, own_redis
+from tests.support.stage import Interrupted, Stage, hook_ledger, hook_store
+
+STOCK = 12
+OPS = Actor("ops", "a reason")
+
+
+@pytest.fixture
+async def stage(store: HotStore, ledger: Ledger, settings: Settings) -> Stage:
+    """A drop in its middle: eight claims, five of them settled, one wave sold out of an offer."""
+    return await staged(store, ledger, settings)
+
+
+@pytest.fixture
+async def own() -> AsyncIterator[OwnRedis]:
+    async with own_redis() as server:
+        yield server
+
+
+@pytest.fixture
+async def own_stage(own: OwnRedis, ledger: Ledger, settings: Settings) -> AsyncIterator[Stage]:
+    """The same on a Redis that can be killed."""
+    store = await HotStore.connect(own.url, settings)
+    yield await staged(store, ledger, settings)
+    await store.close()
+
+
+async def staged(store: HotStore, ledger: Ledger, settings: Settings) -> Stage:
+    stage = Stage(store, ledger, settings)
+    now_ms = await store.time_ms()
+    waves = [
+        wave("w1", now_ms - HOUR_MS, now_ms + HOUR_MS, {"o1": STOCK, "o2": 1}),
+        wave("w2", now_ms - HOUR_MS, now_ms + HOUR_MS, {"o1": STOCK}, round="r2"),
+    ]
+    await stage.begin(campaign(waves, limits=[Limit(1, "wave")]))
+    await stage.drop.batch(*(ask(f"u{nth}") for nth in range(3)), ask("u3", 2), ask("u1", wave=2))
+    await stage.settle()
+    await stage.drop.batch(ask("u4"), ask("u2", wave=2), ask("王五"))
+    return stage
+
+
+async def everybody_has_their_claim(stage: Stage, claims: list[Claim]) -> None:
+    """Whoever asks again gets the same claim with the same code (P5)."""
+    for claim in claims:
+        answer = await stage.drop.claim(ask(claim.account, claim.offer_no, wave=claim.wave_no))
+        assert answer == Claimed(claim, replayed=True)
+
+
+async def sells_exactly_the_rest(stage: Stage) -> None:
+    """P1, P2, P4 and P7 after a recovery: no unit twice, none kept back, numbers from 1 in the new epoch."""
+    before = await stage.held_claims()
+    view = await stage.drop.view()
+    told = []
+    for nth in range(2 * STOCK):
+        told += (await stage.drop.batch(ask(f"new {nth}"), ask(f"new {nth}", wave=2), ask(f"new {nth}", 2))).answers
+    new = [answer.claim for answer in told if isinstance(answer, Claimed) and not answer.replayed]
+    after = [*before, *new]
+    for wave_no, offer_no, total in ((1, 1, STOCK), (1, 2, 1), (2, 1, STOCK)):
+        units = sorted(c.unit for c in after if (c.wave_no, c.offer_no) == (wave_no, offer_no))
+        assert units == list(range(1, total + 1))
+    assert [claim.sequence for claim in new] == list(range(view.last + 1, view.last + 1 + len(new)))
+    assert {claim.epoch for claim in new} == {view.epoch}
+    await stage.settle()
+    assert sorted(c.code for c in await stage.settled_claims()) == sorted(c.code for c in after)
+    for claim in before:
+        answer = await stage.drop.claim(ask(claim.account, 3 - claim.offer_no, wave=claim.wave_no))
+        assert isinstance(answer, Refused)
+        assert answer.code in (RefusalCode.ALREADY_CLAIMED, RefusalCode.UNKNOWN_OFFER)
+
+
+# What can have happened
+
+
+@pytest.mark.loops
+async def test_the_first_load_of_a_campaign(store: HotStore, ledger: Ledger, settings: Settings) -> None:
+    stage = Stage(store, ledger, settings)
+    now_ms = await store.time_ms()
+    await stage.apply(campaign([wave("w1", now_ms - HOUR_MS, now_ms + HOUR_MS, {"o1": 2})]))
+    assert await read_shard(store, "spring") is None
+    recovered = await stage.recover()
+    assert (recovered.loaded, recovered.claims) == (True, 0)
+    assert await loaded_campaigns(store) == ["spring"]
+    assert await stage.drop.claim(ask("ann")) == Refused(RefusalCode.UNKNOWN_WAVE), "nothing is put yet"
+    await stage.put()
+    assert (await stage.drop.granted(ask("ann"))).claim.unit == 1
+    await stage.settle()
+    await stage.whole()
+    view = await stage.drop.view()
+    assert view.catalogue == stage.catalogue
+    assert (view.last, view.settled, view.act) == (3, 3, 2)
+
+
+@pytest.mark.loops
+async def test_an_emptied_redis_is_loaded_from_the_ledger(stage: Stage) -> None:
+    await stage.settle()
+    claims, before = await stage.held_claims(), await stage.drop.view()
+    assert await stage.settled_claims() == claims
+    await stage.store.call("FLUSHALL")
+    recovered = await stage.recover()
+    assert (recovered.loaded, recovered.claims) == (True, 8)
+    await stage.whole()
+    view = await stage.drop.view()
+    assert view.epoch > before.epoch
+    assert (view.last, view.claims, view.value, view.act) == (0, 8, before.value, before.act)
+    assert (view.left, view.waves, view.catalogue) == (before.left, before.waves, before.catalogue)
+    assert view.sold_out_ms == {(1, 2): next(claim.claimed_at_ms for claim in claims if claim.offer_no == 2)}
+    assert await stage.held_claims() == claims
+    await everybody_has_their_claim(stage, claims)
+    await sells_exactly_the_rest(stage)
+
+
+@pytest.mark.loops
+async def test_a_restart_under_the_append_only_file_goes_on_as_it_is(own: OwnRedis, own_stage: Stage) -> None:
+    stage = own_stage
+    claims, before = await stage.held_claims(), await stage.drop.view()
+    await own.restart()
+    with pytest.raises(Fenced):
+        await stage.drop.claim(ask("u0"))
+    recovered = await stage.recover()
+    assert (recovered.loaded, recovered.claims) == (False, 8)
+    await stage.whole()
+    view = await stage.drop.view()
+    assert (view.last, view.left, view.claims, view.sold_out_ms) == (0, before.left, 8, before.sold_out_ms)
+    assert await stage.settled_claims() == claims, "the tail of the log was settled on the way"
+    await everybody_has_their_claim(stage, claims)
+    await sells_exactly_the_rest(stage)
+
+
+async def test_a_redis_that_came_back_old_is_loaded(own: OwnRedis, own_stage: Stage) -> None:
+    stage = own_stage
+    old = own.keep_data()
+    await stage.drop.batch(ask("later 1"), ask("later 2", wave=2))
+    await stage.settle()
+    claims = await stage.held_claims()
+    await own.go_back(old)
+    assert (await stage.drop.view()).claims == 8, "it lacks two claims, and does not know"
+    recovered = await stage.recover()
+    assert (recovered.loaded, recovered.claims) == (True, 10)
+    await stage.whole()
+    assert await stage.held_claims() == claims
+    await everybody_has_their_claim(stage, claims)
+    await sells_exactly_the_rest(stage)
+
+
+async def test_an_old_copy_that_lacks_a_whole_epoch_is_loaded(own: OwnRedis, own_stage: Stage) -> None:
+    """It is whole as far as its own epoch goes, and its claims are all there: only an act is missing."""
+    stage = own_stage
+    await stage.settle()
+    old = own.keep_data()
+    assert not (await stage.recover()).loaded
+    now_ms = await stage.drop.now_ms()
+    await acts.close(stage.store, "spring", 2, OPS, now_ms=now_ms)
+    await acts.pause(stage.store, "spring", 1, OPS)
+    await stage.settle()
+    await own.go_back(old)
+    recovered = await stage.recover()
+    assert recovered.loaded
+    assert await stage.drop.claim(ask("somebody", wave=2)) == Refused(RefusalCode.CLOSED, at_ms=now_ms)
+    assert await stage.drop.claim(ask("somebody")) == Refused(RefusalCode.PAUSED, reason="a reason")
+    await stage.whole()
+
+
+async def test_an_old_copy_with_an_old_epoch_and_its_claims(own: OwnRedis, own_stage: Stage) -> None:
+    stage = own_stage
+    old = own.keep_data()
+    await stage.recover()
+    await stage.drop.granted(ask("later"))
+    await stage.settle()
+    claims = await stage.held_claims()
+    await own.go_back(old)
+    assert (await stage.recover()).loaded
+    await stage.whole()
+    assert await stage.held_claims() == claims
+    await sells_exactly_the_rest(stage)
+
+
+@pytest.mark.parametrize("lost", ["meta", "left", "holders"])
+async def test_a_part_that_is_lost_is_loaded(stage: Stage, lost: str) -> None:
+    claims = await stage.held_claims()
+    await stage.store.call("DEL", getattr(stage.drop.keys, lost))
+    assert await read_shard(stage.store, "spring") is None
+    assert (await stage.recover()).loaded
+    await stage.whole()
+    assert await stage.held_claims() == claims
+    await sells_exactly_the_rest(stage)
+
+
+async def test_paused_closed_and_restocked_waves_come_back_as_they_were(stage: Stage) -> None:
+    await acts.pause(stage.store, "spring", 1, OPS)
+    state = (await stage.drop.view()).waves[2]
+    offers = {no: replace(offer, total=5) for no, offer in state.offers.items()}
+    await stage.drop.put(2, replace(state, offers=offers))
+    await stage.settle()
+    before = await stage.drop.view()
+    await stage.store.call("FLUSHALL")
+    await stage.recover()
+    view = await stage.drop.view()
+    assert (view.waves, view.left, view.act) == (before.waves, before.left, before.act)
+    assert await stage.drop.claim(ask("somebody")) == Refused(RefusalCode.PAUSED, reason="a reason")
+    assert await acts.resume(stage.store, "spring", 1, OPS), "and the next act has the next number"
+    await stage.settle()
+
+
+async def test_a_wave_with_claims_has_opened_whatever_the_clock_says(stage: Stage) -> None:
+    """The latch is loaded too: a clock that steps back behind a recovery does not shut the wave."""
+    await stage.settle()
+    await stage.store.call("FLUSHALL")
+    await stage.recover()
+    await stage.drop.change(1, opens_ms=await stage.drop.now_ms() + 30_000)
+    await stage.drop.granted(ask("somebody"))
+
+
+async def test_more_claims_than_a_chunk(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Claimants with several claims at the edges of chunks."""
+    monkeypatch.setattr("engine.settling.recovery.CHUNK_CLAIMS", 3)
+    await stage.settle()
+    claims = await stage.held_claims()
+    await stage.store.call("FLUSHALL")
+    assert (await stage.recover()).claims == 8
+    assert await stage.held_claims() == claims
+
+
+async def test_numbers_begin_again_and_ids_stay_unique(stage: Stage) -> None:
+    await stage.recover()
+    await stage.recover()
+    claim = (await stage.drop.granted(ask("somebody"))).claim
+    assert claim.sequence == 1
+    await stage.settle()
+    places = [(claim.epoch, claim.sequence) for claim in await stage.settled_claims()]
+    assert len(set(places)) == len(places) == 9
+    with pytest.raises(OtherEpoch):
+        await stage.drop.claim(ask("somebody"), epoch=claim.epoch - 1)
+
+
+# Where it can break off
+
+
+@pytest.mark.parametrize("case", ["restarted", "emptied"])
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("at", ["store", "ledger"])
+async def test_a_steward_that_dies_at_any_step_leaves_it_to_the_next(
+    redis_url: str, database_url: str, settings: Settings, case: str, moment: str, at: str
+) -> None:
+    """For every exchange of a recovery with Redis or Postgres: it dies there, and the next recovery ends the same."""
+    step, died = 0, True
+    store, ledger = await HotStore.connect(redis_url, settings), await Ledger.connect(database_url, settings)
+    stage = await staged(store, ledger, settings)
+    await stage.settle()
+    claims = await stage.held_claims()
+    while died:
+        step += 1
+        if case == "emptied":
+            await store.call("FLUSHALL")
+        died = await _dies(redis_url, database_url, settings, stage, step, moment, at)
+        await stage.recover()
+        await stage.whole()
+        assert await stage.held_claims() == claims
+        assert await stage.settled_claims() == claims
+    assert step > 3
+    await everybody_has_their_claim(stage, claims)
+    await sells_exactly_the_rest(stage)
+    await store.close()
+    await ledger.close()
+
+
+async def _dies(
+    redis_url: str, database_url: str, settings: Settings, stage: Stage, step: int, moment: str, at: str
+) -> bool:
+    """A recovery by a steward that dies at that step; False where it had fewer steps."""
+    store, ledger = await HotStore.connect(redis_url, settings), await Ledger.connect(database_url, settings)
+    dying = Stage(store, ledger, settings)
+    dying.catalogue, dying.drop = stage.catalogue, stage.drop
+
+    async def die(now: int) -> None:
+        if now == step:
+            raise Interrupted
+
+    hook = hook_store if at == "store" else hook_ledger
+    hook(store if at == "store" else ledger, **{moment: die})  # type: ignore[operator]
+    try:
+        await dying.recover()
+    except Interrupted:
+        return True
+    finally:
+        await store.close()
+        await ledger.close()
+    return False
+
+
+@pytest.mark.parametrize("at", ["store", "ledger"])
+async def test_a_steward_that_slept_at_any_step_changes_nothing_any_more(
+    redis_url: str, database_url: str, settings: Settings, at: str
+) -> None:
+    """Another one takes over while it sleeps, recovers, and claims go on: none of them may be lost to the late one."""
+    store, ledger = await HotStore.connect(redis_url, settings), await Ledger.connect(database_url, settings)
+    stage = await staged(store, ledger, settings)
+    step, slept, term = 0, True, 1
+    while slept:
+        step += 1
+        slept = False
+        late_store, late_ledger = (
+            await HotStore.connect(redis_url, settings),
+            await Ledger.connect(database_url, settings),
+        )
+        late = Stage(late_store, late_ledger, settings)
+        late.catalogue = stage.catalogue
+        if step % 2:
+            await stage.settle()
+            await store.call("FLUSHALL")
+
+        async def sleep(now: int, step: int = step, term: int = term) -> None:
+            nonlocal slept
+            if now == step:
+                slept = True
+                await stage.recover(term + 1)
+                await stage.drop.granted(ask(f"while {at} {step} slept", 1, wave=1 + step % 2))
+
+        hook = hook_store if at == "store" else hook_ledger
+        hook(late_store if at == "store" else late_ledger, before=sleep)  # type: ignore[operator]
+        try:
+            await late.recovery.recover(stage.catalogue, term)
+        except (LeaseLost, CursorMoved, ShardBroken):
+            assert slept
+        else:
+            stage.drop.epoch = (await stage.drop.view()).epoch
+        if slept:
+            await stage.whole()
+        term += 2
+        await stage.drop.batch(ask("and goes on"))
+        await stage.settle()
+        assert {c.code for c in await stage.settled_claims()} == {c.code for c in await stage.held_claims()}
+        await late_store.close()
+        await late_ledger.close()
+        await _restock(stage)
+    assert step > 5
+    await store.close()
+    await ledger.close()
+
+
+async def _restock(stage: Stage) -> None:
+    for wave_no in (1, 2):
+        state = (await stage.drop.view()).waves[wave_no]
+        offers = {no: replace(offer, total=offer.total + 3) for no, offer in state.offers.items()}
+        await stage.drop.put(wave_no, replace(state, offers=offers))
+
+
+@pytest.mark.parametrize("case", ["restarted", "emptied"])
+@pytest.mark.parametrize("at", ["store", "ledger"])
+async def test_a_writer_that_settles_in_between(
+    redis_url: str, database_url: str, settings: Settings, case: str, at: str
+) -> None:
+    """Whatever moves under a recovery's feet, each decision is settled once and the shard is bound in the end."""
+    store, ledger = await HotStore.connect(redis_url, settings), await Ledger.connect(database_url, settings)
+    stage = await staged(store, ledger, settings)
+    for step in range(1, 12):
+        await stage.drop.batch(ask(f"{step}", 1 + step % 2), ask(f"{step}", wave=2))
+        racing_store, racing_ledger = (
+            await HotStore.connect(redis_url, settings),
+            await Ledger.connect(database_url, settings),
+        )
+        racing = Stage(racing_store, racing_ledger, settings)
+        racing.catalogue, racing.drop = stage.catalogue, stage.drop
+        if case == "emptied":
+            await stage.settle()
+            await store.call("FLUSHALL")
+
+        async def settle(now: int, step: int = step) -> None:
+            if now == step:
+                with contextlib.suppress(CursorMoved):
+                    await stage.settle()
+
+        hook = hook_store if at == "store" else hook_ledger
+        hook(racing_store if at == "store" else racing_ledger, before=settle)  # type: ignore[operator]
+        await racing.recover()
+        await stage.whole()
+        await stage.settle()
+        assert await stage.settled_claims() == await stage.held_claims()
+        await racing_store.close()
+        await racing_ledger.close()
+    await store.close()
+    await ledger.close()
+
+
+async def test_a_real_writer_and_many_recoveries(stage: Stage, redis_url: str, database_url: str) -> None:
+    """Claims go on, the writer settles, the shard is bound anew again and again: in the end both hold the same."""
+    store = await HotStore.connect(redis_url, stage.settings)
+    ledger = await Ledger.connect(database_url, stage.settings)
+    writer = Writer(ledger, store, stage.settings, "a writer")
+    for _ in range(10):
+        await _restock(stage)
+    await writer.start()
+    told: list[Claim] = []
+
+    async def crowd() -> None:
+        for nth in range(300):
+            try:
+                answer = await stage.drop.claim(ask(f"c{nth}", wave=1 + nth % 2))
+            except (Fenced, OtherEpoch):
+                continue
+            if isinstance(answer, Claimed):
+                told.append(answer.claim)
+
+    crowding = asyncio.create_task(crowd())
+    for term in range(2, 8):
+        await stage.recover(term)
+    await crowding
+    await writer.stop()
+    await stage.whole()
+    assert await stage.settled_claims() == await stage.held_claims()
+    assert {claim.code for claim in told} <= {claim.code for claim in await stage.held_claims()}
+    assert told
+    await store.close()
+    await ledger.close()
+
+
+# What a person has to look at
+
+
+async def _back_in_time(stage: Stage, *statements: str) -> None:
+    async with stage.ledger.transaction() as connection:
+        for statement in statements:
+            await connection.execute(statement)
+
+
+async def _stays_unbound(stage: Stage, why: str) -> None:
+    for _ in range(2):
+        with pytest.raises(ShardBroken, match=why):
+            await stage.recover()
+        with pytest.raises(Fenced):
+            await stage.drop.claim(ask("u0"))
+
+
+async def test_a_ledger_that_went_back_an_epoch_is_not_sold_from(stage: Stage) -> None:
+    await stage.settle()
+    await _back_in_time(stage, "update cursors set epoch = epoch - 1, last = 0")
+    await _stays_unbound(stage, "the ledger has gone back in time")
+
+
+async def test_a_ledger_that_went_back_is_refilled_from_the_log(stage: Stage) -> None:
+    await stage.settle()
+    claims = await stage.held_claims()
+    await _back_in_time(
+        stage,
+        "delete from vouchers where sequence > 8",
+        "delete from claims where sequence > 8",
+        "update cursors set last = 8",
+    )
+    recovered = await stage.recover()
+    assert not recovered.loaded
+    assert await stage.settled_claims() == claims
+    await stage.whole()
+
+
+async def test_a_ledger_that_went_back_further_than_the_log_reaches(stage: Stage) -> None:
+    await stage.settle()
+    await stage.store.call("XTRIM", stage.drop.keys.log, "MINID", f"{stage.drop.epoch}-11")
+    await _back_in_time(
+        stage,
+        "delete from vouchers",
+        "delete from claims",
+        "update cursors set last = 3",
+    )
+    await _stays_unbound(stage, "the log goes on with")
+
+
+async def test_a_shard_with_more_than_the_ledger_is_not_replaced(stage: Stage) -> None:
+    """Its log is gone, so the ledger cannot be told what it lacks."""
+    await stage.store.call("DEL", stage.drop.keys.log)
+    await _stays_unbound(stage, "units given in the hot store")
+    assert (await stage.drop.view()).claims == 8, "what it has is still there to be looked at"
+
+
+async def test_a_log_with_a_gap_stops_before_it(stage: Stage) -> None:
+    await stage.drop.granted(ask("behind the gap"))
+    first = stage.drop.epoch, 11
+    entries = await stage.store.call("XRANGE", stage.drop.keys.log, f"{first[0]}-9", f"{first[0]}-11")
+    await stage.store.call("XDEL", stage.drop.keys.log, entries[0][0])
+    await _stays_unbound(stage, "the log goes on with")
+
+
+# Taking it out
+
+
+@pytest.mark.loops
+async def test_retiring_leaves_nothing_in_redis_and_everything_in_the_ledger(stage: Stage) -> None:
+    claims = await stage.held_claims()
+    await stage.recovery.retire(stage.catalogue, 1)
+    assert await stage.keys() == set()
+    assert await stage.settled_claims() == claims
+    with pytest.raises(Fenced):
+        await stage.drop.claim(ask("u0"))
+    await stage.recovery.retire(stage.catalogue, 1)
+    assert await stage.keys() == set()
+    # And it can come back
+    assert (await stage.recover()).loaded
+    await stage.whole()
+    assert await stage.held_claims() == claims
+
+
+async def test_retiring_that_breaks_off_anywhere_is_ended_by_the_next(
+    redis_url: str, database_url: str, settings: Settings
+) -> None:
+    store, ledger = await HotStore.connect(redis_url, settings), await Ledger.connect(database_url, settings)
+    stage = await staged(store, ledger, settings)
+    claims = await stage.held_claims()
+    for step in range(1, 20):
+        late_store = await HotStore.connect(redis_url, settings)
+        late = Stage(late_store, ledger, settings)
+
+        async def die(now: int, step: int = step) -> None:
+            if now == step:
+                raise Interrupted
+
+        hook_store(late_store, after=die)
+        try:
+            await late.recovery.retire(stage.catalogue, 1)
+        except Interrupted:
+            if await loaded_campaigns(store):  # else nobody would come back for it
+                await stage.recovery.retire(stage.catalogue, 1)
+        assert await stage.keys() == set()
+        assert await stage.settled_claims() == claims
+        await late_store.close()
+        await stage.recover()
+    await store.close()
+    await ledger.close()
+
+
+async def test_a_late_retirement_does_not_touch_a_campaign_that_is_live_again(
+    redis_url: str, database_url: str, settings: Settings
+) -> None:
+    store, ledger = await HotStore.connect(redis_url, settings), await Ledger.connect(database_url, settings)
+    stage = await staged(store, ledger, settings)
+    term, slept, step = 1, True, 0
+    while slept:
+        step, slept = step + 1, False
+        late_store = await HotStore.connect(redis_url, settings)
+        late = Stage(late_store, ledger, settings)
+
+        async def sleep(now: int, step: int = step, term: int = term) -> None:
+            nonlocal slept
+            if now == step:
+                slept = True
+                await stage.recover(term + 1)
+                await stage.drop.batch(ask(f"while {step}"))
+
+        hook_store(late_store, before=sleep)
+        try:
+            await late.recovery.retire(stage.catalogue, term)
+        except DropwaveError as error:
+            assert isinstance(error, LeaseLost | CursorMoved | ShardBroken)  # noqa: PT017 - each of them stops it
+        if slept and step < 6:
+            await stage.whole()
+            assert await stage.store.call("EXISTS", keys.log("spring")) == 1
+        await late_store.close()
+        term += 2
+        await stage.recover(term)
+        await stage.settle()
+        assert await stage.settled_claims() == await stage.held_claims()
+    await store.close()
+    await ledger.close()
+
+
+async def test_claims_by_person_come_back_with_their_accounts(
+    store: HotStore, ledger: Ledger, settings: Settings
+) -> None:
+    stage = Stage(store, ledger, settings)
+    now_ms = await store.time_ms()
+    waves = [wave("w1", now_ms - HOUR_MS, now_ms + HOUR_MS, {"o1": 9})]
+    await stage.begin(campaign(waves, by="person", limits=[Limit(2, "wave")]))
+    phone = (await stage.drop.granted(ask("phone", person="p1"))).claim
+    tablet = (await stage.drop.granted(ask("tablet", person="p1"))).claim
+    await stage.settle()
+    await store.call("FLUSHALL")
+    await stage.recover()
+    assert await stage.held_claims() == [phone, tablet]
+    assert await stage.drop.claim(ask("tablet", person="p1")) == Claimed(tablet, replayed=True)
+    assert await stage.drop.claim(ask("laptop", person="p1")) == Refused(RefusalCode.LIMIT_REACHED)
