@@ -46,13 +46,10 @@ class SharedPort:
         """CannotRun where another program has the port, or the address is not one of this machine."""
         self.host = host
         try:
-            family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[
-                0
-            ]
+            found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+            family, address = found[0][0], found[0][4]
             _refuse_taken(family, address)
-            self._socket = socket.socket(family, socket.SOCK_STREAM)
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            self._socket.bind(address)
+            self._socket = _keep(family, address)
         except OSError as error:
             raise CannotRun(_port_trouble(host, port, error)) from error
         self.port: int = self._socket.getsockname()[1]
@@ -73,6 +70,17 @@ def _refuse_taken(family: int, address: tuple[object, ...]) -> None:
     with socket.socket(family, socket.SOCK_STREAM) as alone:
         alone.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         alone.bind(address)
+
+
+def _keep(family: int, address: tuple[object, ...]) -> socket.socket:
+    keeping = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        keeping.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        keeping.bind(address)
+    except OSError:
+        keeping.close()
+        raise
+    return keeping
 
 
 def _port_trouble(host: str, port: int, error: OSError) -> str:

@@ -103,19 +103,24 @@ class Machine:
         if self._port is None:
             self._lock.release()
             return
-        withdraw(self._data)
-        while self._stages:
-            stage = self._stages[-1]
-            await asyncio.gather(*(part.stop() for part in stage))
-            self._stages.pop()
-            self._say(f"stopped: {', '.join(part.child.name for part in stage)}")
-        self._port.close()
-        self._lock.release()
+        try:
+            withdraw(self._data)
+        finally:
+            await self._stop_parts()
+            self._port.close()
+            self._lock.release()
 
     def hurry(self) -> None:
         """Cut short the stop that is under way or comes next."""
         for part in self._parts():
             part.hurry()
+
+    async def _stop_parts(self) -> None:
+        while self._stages:
+            stage = self._stages[-1]
+            await asyncio.gather(*(part.stop() for part in stage))
+            self._stages.pop()
+            self._say(f"stopped: {', '.join(part.child.name for part in stage)}")
 
     def _parts(self) -> Iterator[Part]:
         for stage in self._stages:
