@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -21,6 +20,7 @@ from engine.domain.eligibility import Identity
 from engine.domain.tickets import TicketBook
 from engine.domain.verdict import Verdict
 from engine.embedded.child import Child, Insistence
+from engine.embedded.role import PROGRAM
 from engine.embedded.running import Running, find_running
 from engine.embedded.up import environment_of
 from engine.errors import CannotRun
@@ -34,8 +34,8 @@ from engine.rehearsal.drop import Scene, rehearse
 from engine.rehearsal.plan import Plan
 from engine.rehearsal.screen import screen_for
 from engine.scheduling import acts
-from engine.scheduling.acts import Actor
 from engine.scheduling.files import moved
+from engine.scheduling.performing import Actor
 from engine.settings import Settings
 from engine.wiring import Stores, connected
 
@@ -79,7 +79,7 @@ async def _up(settings: Settings) -> AsyncIterator[Running]:
     """`dropwave up` with these settings for the time of the block."""
     folder = settings.data_folder
     child = Child("up", folder / "up.log", [Insistence(signal.SIGTERM, STOP_S)], at_parents_death=signal.SIGTERM)
-    child.start([sys.executable, "-m", "engine", "up"], environment=environment_of(settings), folder=Path.cwd())
+    child.start([*PROGRAM, "up"], environment=environment_of(settings), folder=Path.cwd())
     with _sigterm_cancels():
         try:
             yield await _ready(child, folder)
