@@ -90,7 +90,7 @@ class SmallDrop:
             for user in users
         ]
         not_after_ms = await self.store.time_ms() + 60_000
-        batch = await decide(self.store, self.catalogue.id, epoch, asks, not_after_ms, 10_000)
+        batch = await decide(self.store, self.catalogue.id, epoch, asks, not_after_ms, 10_000_000)
         for user, answer in zip(users, batch.answers, strict=True):
             if isinstance(answer, Claimed):
                 self.claims[wave_no, f"u{user}"] = answer.claim
