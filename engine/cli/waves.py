@@ -18,7 +18,7 @@ from engine.gateway.instants import rfc3339
 from engine.hotstore.store import HotStore
 from engine.hotstore.view import loaded_campaigns, read_shard
 from engine.scheduling import acts
-from engine.scheduling.acts import Actor
+from engine.scheduling.performing import Actor
 from engine.settings import Settings
 from engine.wiring import connected
 

@@ -18,6 +18,8 @@ class Rules(Struct, frozen=True):
 
     limits: tuple[Limit, ...]
     cap: Cap = Cap()
+    stopped: str = ""
+    """The reason why nobody may claim in any wave of this campaign; empty where it goes on."""
 
 
 class OfferState(Struct, frozen=True):
@@ -40,6 +42,17 @@ class WaveState(Struct, frozen=True):
     state: WaveFlag = "live"
     reason: str = ""
     closed_ms: int = 0
+    void_before_ms: int = 0
+    """Tickets issued before this instant are void."""
+    rolled_in: dict[str, dict[str, int]] = {}
+    """Units that other waves left unsold and this one got: wave number -> offer number -> units."""
+    rolled_out: dict[str, int] | None = None
+    """Units that this wave left unsold and gave away, by offer number; None where it has not given any away."""
+
+    def moved_units(self, offer_no: str) -> int:
+        """How many units of that offer the wave has more (or less) than its campaign gives it, by rollovers."""
+        gained = sum(units.get(offer_no, 0) for units in self.rolled_in.values())
+        return gained - (self.rolled_out or {}).get(offer_no, 0)
 
     @classmethod
     def of(cls, catalogue: Catalogue, wave: CatalogueWave) -> "WaveState":
@@ -58,7 +71,21 @@ class WaveState(Struct, frozen=True):
         )
 
 
-ActKind = Literal["put_campaign", "put_wave", "pause", "resume", "close"]
+ActKind = Literal[
+    "put_campaign",
+    "put_wave",
+    "pause",
+    "resume",
+    "close",
+    "cancel",
+    "restock",
+    "move",
+    "void_tickets",
+    "roll_out",
+    "roll_in",
+    "stop",
+    "start",
+]
 
 
 class ActLine(Struct, frozen=True):
@@ -71,9 +98,11 @@ class ActLine(Struct, frozen=True):
     reason: str
     wave_no: int = 0
     revision: int = 0
-    """put_campaign: the revision of the catalogue that was put."""
+    """Of the catalogue that was put, or that the act was worked out from."""
     state: WaveState | None = None
-    """The wave after the act; None for put_campaign."""
+    """The wave after the act; None for an act on the campaign."""
+    rules: Rules | None = None
+    """The campaign's rules after the act; None for an act on a wave."""
 
 
 class LogEntry(Struct, frozen=True):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from engine.domain.campaign import Catalogue
-from engine.domain.decisions import ActLine, Rules
+from engine.domain.decisions import ActLine
 from engine.domain.outcome import Ask, Claim, Claimed, Outcome, RefusalCode, Refused
 from engine.errors import ActOutrun, ActRefused, HotStoreError
 from engine.hotstore import keys
@@ -88,7 +88,7 @@ def _outcome(answer: str, ask: Ask, code: str, epoch: int) -> Outcome | Late:
             return Refused(RefusalCode(word), claim=held)
         case "not_eligible":
             return Refused(RefusalCode.NOT_ELIGIBLE, rule=rest[0])
-        case "cancelled" | "paused":
+        case "cancelled" | "stopped" | "paused":
             return Refused(RefusalCode(word), reason=rest[0])
         case "closed" | "not_open" | "sold_out":
             return Refused(RefusalCode(word), at_ms=int(rest[0]))
@@ -104,29 +104,27 @@ async def act(
     *,
     term: int | None = None,
     not_before_ms: int = 0,
+    not_after_ms: int = 0,
     catalogue: Catalogue | None = None,
 ) -> bool:
-    """Put an act in place: `line.state` for a wave, or `catalogue` for the campaign. False where it was done before.
+    """Put an act in place: `line.state` for a wave, or `line.rules` for the campaign. False where it was done before.
 
-    Raises ActRefused with the reason, LeaseLost, Fenced, OtherEpoch, or another HotStoreError. After ReplyLost the
-    same act may be sent again.
+    `catalogue` goes with the act that puts a revision. Raises ActRefused with the reason, LeaseLost, Fenced,
+    OtherEpoch, or another HotStoreError. After ReplyLost the same act may be sent again.
     """
-    if line.state is not None:
-        wave, state, catalogue_text = str(line.wave_no), to_json(line.state), ""
-    else:
-        assert catalogue is not None, "an act is on a wave or on the campaign"
-        wave, state, catalogue_text = "", to_json(Rules(catalogue.limits, catalogue.cap)), to_json(catalogue)
+    wave = "" if line.state is None else line.wave_no
     shard = keys.shard(campaign, epoch)
-    arguments = [
+    arguments: list[Argument] = [
         epoch,
         "" if term is None else term,
         line.number,
         line.id,
         not_before_ms,
+        not_after_ms,
         to_json(line),
         wave,
-        state,
-        catalogue_text,
+        to_json(line.rules if line.state is None else line.state),
+        "" if catalogue is None else to_json(catalogue),
     ]
     status, rest = await ACT.run(store, [shard.head, shard.log, shard.meta, shard.left], arguments)
     match status:
@@ -138,6 +136,8 @@ async def act(
             raise ActOutrun(f"act {int(rest[1])} came first")
         case "early":
             raise ActRefused("it is too early for this by the hot store's clock")
+        case "late":
+            raise ActRefused("it is too late for this: the wave has opened by the hot store's clock")
         case "below":
             raise ActRefused(f"{int(rest[2])} units of offer number {int(rest[1])} are claimed already")
         case _:

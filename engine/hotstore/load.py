@@ -40,6 +40,8 @@ class Contents(Struct, frozen=True):
     value: int
     newest_ms: Mapping[tuple[int, int], int]
     """Instant of the newest claim of (wave_no, offer_no), where there is one."""
+    stopped: str = ""
+    """Why the whole campaign is stopped; empty where it is not."""
 
 
 async def unbind(store: HotStore, campaign: str, term: int) -> Unbound:
@@ -70,7 +72,7 @@ async def load_contents(store: HotStore, campaign: str, epoch: int, term: int, c
         "act_id": "",
         "claims": str(contents.claims),
         "value": str(contents.value),
-        "rules": to_json(Rules(catalogue.limits, catalogue.cap)),
+        "rules": to_json(Rules(catalogue.limits, catalogue.cap, contents.stopped)),
         "catalogue": to_json(catalogue),
         **{keys.wave_field(no): to_json(state) for no, state in contents.waves.items()},
         **{keys.latch_field(wave_no): "1" for wave_no, _ in contents.newest_ms},

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from engine.domain.campaign import Catalogue
-from engine.domain.decisions import WaveState
+from engine.domain.decisions import Rules, WaveState
 from engine.domain.outcome import Claim
 from engine.errors import HotStoreUnavailable, ShardBroken
 from engine.hotstore import keys
@@ -34,6 +34,7 @@ class ShardView(Struct, frozen=True):
     act: int
     claims: int
     value: int
+    rules: Rules
     catalogue: Catalogue
     waves: dict[int, WaveState]
     left: dict[tuple[int, int], int]
@@ -43,6 +44,7 @@ class ShardView(Struct, frozen=True):
 
 _CATALOGUE = msgspec.json.Decoder(Catalogue)
 _WAVE = msgspec.json.Decoder(WaveState)
+_RULES = msgspec.json.Decoder(Rules)
 CATALOGUES_KEPT_MAX = 64
 """Decoded catalogues kept by their text: gateways read the same ones several times a second."""
 
@@ -107,6 +109,7 @@ async def _read_epoch(store: HotStore, campaign: str, epoch: int) -> tuple[Shard
         act=int(fields[b"act"]),
         claims=int(fields[b"claims"]),
         value=int(fields[b"value"]),
+        rules=_RULES.decode(fields[b"rules"]),
         catalogue=_catalogue(fields[b"catalogue"]),
         waves={int(field[5:]): _WAVE.decode(text) for field, text in fields.items() if field.startswith(b"wave:")},
         left={_stock(field): int(units) for field, units in _fields(left).items() if field != keys.MARKER.encode()},

@@ -8,8 +8,10 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
+from engine.domain.decisions import WaveState
 from engine.domain.outcome import Claim
 from engine.errors import UsageError
 from engine.ledger.cursors import Cursor, cursor_of
@@ -19,6 +21,7 @@ from engine.ledger.queries import load_queries
 _SQL = load_queries("audit")
 _CURSORS = load_queries("cursors")
 _EPOCHS = load_queries("epochs")
+_STATE = msgspec.json.Decoder(WaveState)
 
 Place = tuple[int, int]
 """(wave_no, offer_no)."""
@@ -40,9 +43,15 @@ class Books:
         self.cursor = cursor
 
     async def stocks(self) -> dict[Place, int]:
-        """Units in all by (wave_no, offer_no)."""
+        """Units in all by (wave_no, offer_no): what the campaign gives the wave, and what was rolled over."""
+        states = await self._connection.fetch(_EPOCHS["latest_wave_states"], self.cursor.campaign_no)
+        waves = {row["wave_no"]: _STATE.decode(row["state"]) for row in states}
         rows = await self._connection.fetch(_SQL["stocks"], self.cursor.campaign_no)
-        return {(row["wave_no"], row["offer_no"]): row["total"] for row in rows}
+        stocks = {(row["wave_no"], row["offer_no"]): row["total"] for row in rows}
+        for (wave_no, offer_no), total in stocks.items():
+            if wave_no in waves:
+                stocks[wave_no, offer_no] = total + waves[wave_no].moved_units(str(offer_no))
+        return stocks
 
     async def claims(self, chunk: int) -> AsyncGenerator[list[Claim], None]:
         """Every claim in order of (epoch, sequence), in lists of at most `chunk`."""

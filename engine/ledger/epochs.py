@@ -22,3 +22,9 @@ async def latest_wave_states(ledger: Ledger, campaign_no: int) -> dict[int, Wave
     """The absolute state that the last act on each wave put, by wave number; without waves that were never put."""
     rows = await ledger.fetch(_SQL["latest_wave_states"], campaign_no)
     return {row["wave_no"]: _STATE.decode(row["state"]) for row in rows}
+
+
+async def read_stopped(ledger: Ledger, campaign_no: int) -> str:
+    """Why the whole campaign is stopped, by the last act on that; empty where it is not."""
+    row = await ledger.fetch_row(_SQL["stopped"], campaign_no)
+    return "" if row is None else str(row["stopped"])

@@ -175,7 +175,8 @@ async def _put_wave(connection: Any, campaign_no: int, wave_no: int, state: Wave
         return
     day, opens_at, closes_at = date.fromisoformat(state.day), instant(state.opens_ms), instant(state.closes_ms)
     await connection.execute(_SQL["put_wave_times"], campaign_no, wave_no, state.round, day, opens_at, closes_at)
-    totals = {int(offer_no): offer.total for offer_no, offer in state.offers.items()}
+    # The row holds what the campaign gives the wave; units that were rolled over stand in the act's state alone.
+    totals = {int(no): offer.total - state.moved_units(no) for no, offer in state.offers.items()}
     await connection.execute(_SQL["put_stocks"], campaign_no, wave_no, list(totals), list(totals.values()))
 
 

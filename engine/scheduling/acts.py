@@ -1,81 +1,87 @@
-"""Acts: what operators and the steward do to a wave, as one mechanism.
+"""Acts: what operators and the steward do to a wave or a campaign.
 
-An act reads the wave as it stands, works out what shall be, and puts that absolute state under the next
-number. Somebody else's act in between makes the store refuse it; then it is worked out anew. A lost reply is
-asked for again under the same id, so nothing is done twice. The act reaches the hot store first and the
-ledger by the log: it works while Postgres does not.
+Each function says what shall be; `performing` puts it. All give False where it is so already, and raise
+ActRefused with the reason where it cannot be.
 """
 
-import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from engine.domain.campaign import Catalogue
-from engine.domain.decisions import ActKind, ActLine, WaveState
-from engine.errors import ActOutrun, ActRefused, HotStoreUnavailable, ReplyLost, UsageError
-from engine.hotstore.decide import act
+from engine.domain.decisions import Rules, WaveState
+from engine.errors import ActRefused
 from engine.hotstore.store import HotStore
-from engine.hotstore.view import ShardView, read_shard
+from engine.hotstore.view import ShardView
+from engine.scheduling.performing import Actor, Bounds, change_rules, change_wave
 
-TRIES_MAX = 5
-"""Acts that may come in between, or replies that may be lost, before the caller is told. Acts are rare."""
-
-
-WORDS_LENGTH_MAX = 500
-"""Characters of a reason: a few sentences, shown to users as they are."""
+OVER = ("closed", "cancelled")
 
 
-class Actor(Struct, frozen=True):
-    """Who acts and why: both stand in the log and the ledger. `term` is set where it is the steward."""
+async def put_wave(
+    store: HotStore, campaign: str, wave_no: int, state: WaveState, actor: Actor, *, after_act: int | None = None
+) -> bool:
+    """Put a wave's schedule, stock and terms.
 
-    name: str
-    reason: str
-    term: int | None = None
-
-    def __post_init__(self) -> None:
-        """Users read the reason, and records put it between tabs. Raises UsageError."""
-        for what, text in (("the actor's name", self.name), ("the reason", self.reason)):
-            if not 0 < len(text) <= WORDS_LENGTH_MAX or not text.isprintable():
-                raise UsageError(f"{what} must be one line of 1 to {WORDS_LENGTH_MAX} characters, without tabs")
-
-
-async def put_wave(store: HotStore, campaign: str, wave_no: int, state: WaveState, actor: Actor) -> bool:
-    """Put a wave's schedule, stock and terms; whether it is paused or closed stays as it is."""
+    What was done to it since stays (a pause, units rolled over, void tickets); a wave that is over stays as it is.
+    """
 
     def change(before: WaveState | None) -> WaveState:
         if before is None:
             return state
-        return replace(state, state=before.state, reason=before.reason, closed_ms=before.closed_ms)
+        if before.state in OVER:
+            return before
+        kept = replace(
+            state,
+            state=before.state,
+            reason=before.reason,
+            closed_ms=before.closed_ms,
+            void_before_ms=before.void_before_ms,
+            rolled_in=before.rolled_in,
+        )
+        totals = {no: offer.total + kept.moved_units(no) for no, offer in state.offers.items()}
+        return replace(kept, offers={no: replace(offer, total=totals[no]) for no, offer in state.offers.items()})
 
-    return await _change(store, campaign, wave_no, "put_wave", change, actor)
+    return await change_wave(
+        store, campaign, wave_no, "put_wave", actor, change, lambda _before, _after: Bounds(after_act=after_act)
+    )
+
+
+async def put_campaign(store: HotStore, catalogue: Catalogue, actor: Actor, *, after_act: int | None = None) -> bool:
+    """Put rules and catalogue of a new revision. ActRefused where a later one is there."""
+
+    def change(shard: ShardView) -> Rules:
+        if shard.catalogue.revision > catalogue.revision:
+            raise ActRefused(f"revision {shard.catalogue.revision} of {catalogue.id} is there already")
+        return Rules(catalogue.limits, catalogue.cap, shard.rules.stopped)
+
+    return await change_rules(
+        store, catalogue.id, "put_campaign", actor, change, catalogue=catalogue, after_act=after_act
+    )
 
 
 async def pause(store: HotStore, campaign: str, wave_no: int, actor: Actor) -> bool:
-    """No claims from the next batch on; users are told the reason. False where it was paused already."""
+    """No claims from the next batch on; users are told the reason."""
 
-    def change(before: WaveState | None) -> WaveState:
-        wave = _open_ended(before)
+    def change(wave: WaveState) -> WaveState:
         return wave if wave.state == "paused" else replace(wave, state="paused", reason=actor.reason)
 
-    return await _change(store, campaign, wave_no, "pause", change, actor)
+    return await change_wave(store, campaign, wave_no, "pause", actor, _unless_over(change))
 
 
 async def resume(store: HotStore, campaign: str, wave_no: int, actor: Actor) -> bool:
-    """Undo a pause. False where the wave was not paused."""
+    """Undo a pause."""
 
-    def change(before: WaveState | None) -> WaveState:
-        wave = _open_ended(before)
+    def change(wave: WaveState) -> WaveState:
         return replace(wave, state="live", reason="") if wave.state == "paused" else wave
 
-    return await _change(store, campaign, wave_no, "resume", change, actor)
+    return await change_wave(store, campaign, wave_no, "resume", actor, _unless_over(change))
 
 
 async def close(
     store: HotStore, campaign: str, wave_no: int, actor: Actor, *, now_ms: int, on_schedule: bool = False
 ) -> bool:
-    """End a wave for good; what was claimed stands. False where it was closed already.
+    """End a wave for good; what was claimed stands.
 
     On schedule it is refused until the store's clock has passed the wave's closing, and that is its time;
     else it closes at once, at `now_ms` of the store's clock.
@@ -84,112 +90,137 @@ async def close(
     def change(before: WaveState | None) -> WaveState:
         if before is not None and before.state == "closed":
             return before
-        wave = _open_ended(before)
+        wave = _not_over(before)
         closed_ms = wave.closes_ms if on_schedule else min(now_ms, wave.closes_ms)
         return replace(wave, state="closed", closed_ms=closed_ms)
 
-    return await _change(store, campaign, wave_no, "close", change, actor, at_closing=on_schedule)
+    def bounds(_before: WaveState | None, after: WaveState) -> Bounds:
+        return Bounds(not_before_ms=after.closes_ms if on_schedule else 0)
+
+    return await change_wave(store, campaign, wave_no, "close", actor, change, bounds)
 
 
-async def put_campaign(store: HotStore, catalogue: Catalogue, actor: Actor) -> bool:
-    """Put rules and catalogue of a new revision. False where that revision (or a later one) is there."""
-    for _ in range(TRIES_MAX):
-        shard = await _shard(store, catalogue.id)
-        if shard.catalogue.revision >= catalogue.revision:
-            return False
-        line = _line(shard, "put_campaign", actor, revision=catalogue.revision)
-        try:
-            return await _send(store, shard, line, actor, catalogue=catalogue)
-        except ActOutrun:
-            continue
-    raise ActRefused(f"other acts on {catalogue.id} came first, {TRIES_MAX} times; try again")
+async def cancel(store: HotStore, campaign: str, wave_no: int, actor: Actor) -> bool:
+    """Call a wave off for good, with the reason that users see. Claims made before stand."""
+
+    def change(before: WaveState | None) -> WaveState:
+        if before is not None and before.state == "cancelled":
+            return before
+        return replace(_not_over(before), state="cancelled", reason=actor.reason)
+
+    return await change_wave(store, campaign, wave_no, "cancel", actor, change)
 
 
-async def _change(
-    store: HotStore,
-    campaign: str,
-    wave_no: int,
-    kind: ActKind,
-    change: Callable[[WaveState | None], WaveState],
-    actor: Actor,
-    *,
-    at_closing: bool = False,
+async def restock(store: HotStore, campaign: str, wave_no: int, totals: Mapping[int, int], actor: Actor) -> bool:
+    """Set the stock of offers (by number) to these totals; units that were rolled over come on top.
+
+    Refused below what is claimed: the script compares in the same step in which nobody can claim.
+    """
+
+    def change(wave: WaveState) -> WaveState:
+        offers = dict(wave.offers)
+        for offer_no, total in totals.items():
+            offer = offers.get(str(offer_no))
+            if offer is None:
+                raise ActRefused(f"wave {wave.id} does not have offer number {offer_no}; an apply can add it")
+            offers[str(offer_no)] = replace(offer, total=total + wave.moved_units(str(offer_no)))
+        return replace(wave, offers=offers)
+
+    return await change_wave(store, campaign, wave_no, "restock", actor, _unless_over(change))
+
+
+async def move(
+    store: HotStore, campaign: str, wave_no: int, opens_ms: int, closes_ms: int, day: str, actor: Actor
 ) -> bool:
-    for _ in range(TRIES_MAX):
-        shard = await _shard(store, campaign)
-        before = shard.waves.get(wave_no)
-        after = change(before)
-        if after == before:
-            return False
-        line = _line(shard, kind, actor, wave_no=wave_no, state=after)
-        try:
-            return await _send(store, shard, line, actor, not_before_ms=after.closes_ms if at_closing else 0)
-        except ActOutrun:
-            continue
-    raise ActRefused(f"other acts on {campaign} came first, {TRIES_MAX} times; look again and repeat")
+    """Give a wave that is not open another time; tickets stay good. `day` is the ISO date of the new opening.
+
+    Refused from the old opening on, by the store's clock.
+    """
+    if opens_ms >= closes_ms:
+        raise ActRefused("the wave would close before it opens")
+
+    def change(wave: WaveState) -> WaveState:
+        return replace(wave, opens_ms=opens_ms, closes_ms=closes_ms, day=day)
+
+    def bounds(before: WaveState | None, _after: WaveState) -> Bounds:
+        return Bounds(not_after_ms=before.opens_ms if before else 0)
+
+    return await change_wave(store, campaign, wave_no, "move", actor, _unless_over(change), bounds)
 
 
-async def _send(
-    store: HotStore,
-    shard: ShardView,
-    line: ActLine,
-    actor: Actor,
-    *,
-    not_before_ms: int = 0,
-    catalogue: Catalogue | None = None,
+async def void_tickets(store: HotStore, campaign: str, wave_no: int, before_ms: int, actor: Actor) -> bool:
+    """Void every ticket of a wave that was issued before that instant; gateways know with their board's next look."""
+
+    def change(before: WaveState | None) -> WaveState:
+        wave = _put(before)
+        return replace(wave, void_before_ms=max(wave.void_before_ms, before_ms))
+
+    return await change_wave(store, campaign, wave_no, "void_tickets", actor, change)
+
+
+async def stop(store: HotStore, campaign: str, actor: Actor) -> bool:
+    """Nobody claims in any wave of the campaign from the next batch on; users are told the reason."""
+
+    def change(shard: ShardView) -> Rules:
+        return shard.rules if shard.rules.stopped else replace(shard.rules, stopped=actor.reason)
+
+    return await change_rules(store, campaign, "stop", actor, change)
+
+
+async def start(store: HotStore, campaign: str, actor: Actor) -> bool:
+    """Undo a stop. What was paused before stays paused."""
+    return await change_rules(store, campaign, "start", actor, lambda shard: replace(shard.rules, stopped=""))
+
+
+async def roll_out(store: HotStore, campaign: str, wave_no: int, left: Mapping[str, int], actor: Actor) -> bool:
+    """First half of a rollover: a closed wave gives away what it has left, by offer number. Done once.
+
+    Until the other half is done, the units stand in this wave's `rolled_out`, so none is lost in between.
+    """
+
+    def change(before: WaveState | None) -> WaveState:
+        wave = _put(before)
+        if wave.rolled_out is not None:
+            return wave
+        if wave.state != "closed":
+            raise ActRefused(f"wave {wave.id} is not closed: what it has left can still be claimed")
+        given = {no: units for no, units in left.items() if units}
+        offers = {no: replace(offer, total=offer.total - given.get(no, 0)) for no, offer in wave.offers.items()}
+        return replace(wave, offers=offers, rolled_out=given)
+
+    return await change_wave(store, campaign, wave_no, "roll_out", actor, change)
+
+
+async def roll_in(
+    store: HotStore, campaign: str, wave_no: int, from_wave_no: int, units: Mapping[str, int], actor: Actor
 ) -> bool:
-    """Send an act; where the reply is lost, the same act again: under its id it is done once."""
-    for attempt in range(1, TRIES_MAX + 1):
-        try:
-            await act(
-                store,
-                shard.campaign,
-                shard.epoch,
-                line,
-                term=actor.term,
-                not_before_ms=not_before_ms,
-                catalogue=catalogue,
-            )
-        except ReplyLost:
-            if attempt == TRIES_MAX:
-                raise
-            continue
-        else:
-            return True
-    raise AssertionError("unreachable: the last attempt returns or raises")
+    """Second half of a rollover: a wave gets the units that another one gave away. Done once for each source."""
+
+    def change(wave: WaveState) -> WaveState:
+        if str(from_wave_no) in wave.rolled_in:
+            return wave
+        offers = dict(wave.offers)
+        for no, gained in units.items():
+            if no not in offers:
+                raise ActRefused(f"wave {wave.id} does not have offer number {no}")
+            offers[no] = replace(offers[no], total=offers[no].total + gained)
+        return replace(wave, offers=offers, rolled_in={**wave.rolled_in, str(from_wave_no): dict(units)})
+
+    return await change_wave(store, campaign, wave_no, "roll_in", actor, _unless_over(change))
 
 
-def _line(
-    shard: ShardView,
-    kind: ActKind,
-    actor: Actor,
-    *,
-    wave_no: int = 0,
-    revision: int = 0,
-    state: WaveState | None = None,
-) -> ActLine:
-    return ActLine(
-        number=shard.act + 1,
-        id=uuid.uuid4().hex,
-        kind=kind,
-        actor=actor.name,
-        reason=actor.reason,
-        wave_no=wave_no,
-        revision=revision,
-        state=state,
-    )
+def _unless_over(change: Callable[[WaveState], WaveState]) -> Callable[[WaveState | None], WaveState]:
+    return lambda before: change(_not_over(before))
 
 
-async def _shard(store: HotStore, campaign: str) -> ShardView:
-    shard = await read_shard(store, campaign)
-    if shard is None:
-        raise HotStoreUnavailable(f"{campaign} is not in the hot store")
-    return shard
-
-
-def _open_ended(wave: WaveState | None) -> WaveState:
+def _put(wave: WaveState | None) -> WaveState:
     if wave is None:
         raise ActRefused("this wave is not in the hot store")
-    if wave.state in ("closed", "cancelled"):
+    return wave
+
+
+def _not_over(before: WaveState | None) -> WaveState:
+    wave = _put(before)
+    if wave.state in OVER:
         raise ActRefused(f"wave {wave.id} is {wave.state}")
     return wave

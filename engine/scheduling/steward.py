@@ -6,6 +6,7 @@ thing that is missing:
     a campaign that is not bound (new, lost, restarted)   recover it
     a newer revision in the ledger                        put its waves, then the campaign
     a wave past its closing                               close it
+    a closed wave with unsold stock and a wave to give it to  roll it over
     a campaign that ended long ago                        take it out
 
 Opening a wave needs nobody: the script compares the clock. A steward that is away delays what it would
@@ -26,10 +27,11 @@ from engine.errors import ActRefused, DropwaveError, LeaseLost, ShardBroken
 from engine.hotstore.store import HotStore
 from engine.hotstore.view import ShardView, loaded_campaigns, read_shard
 from engine.ledger.campaigns import all_catalogues
+from engine.ledger.cursors import all_cursors
 from engine.ledger.database import Ledger
 from engine.ledger.leases import Lease, release_lease, take_lease
 from engine.scheduling import acts
-from engine.scheduling.acts import Actor
+from engine.scheduling.performing import Actor
 from engine.service import Loop
 from engine.settings import Settings
 
@@ -61,6 +63,7 @@ class Steward:
         self._holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._lease: Lease | None = None
         self._left_alone_until_s: dict[str, float] = {}
+        self._settled_acts: dict[str, int] = {}
         # The lease is renewed beside the passes: loading a million claims takes longer than a lease lasts.
         self._leading = Loop("steward lease", self._lead, settings.lease_ms / 3000)
         self._passes = Loop("steward", self.look_once, settings.steward_pass_ms / 1000)
@@ -86,6 +89,7 @@ class Steward:
         lease = self._lease
         if lease is None:
             return
+        self._settled_acts = {cursor.campaign: cursor.act for cursor in await all_cursors(self._ledger)}
         catalogues = {catalogue.id: catalogue for catalogue in await all_catalogues(self._ledger)}
         loaded = set(await loaded_campaigns(self._store))
         now_ms = await self._store.time_ms()
@@ -123,16 +127,44 @@ class Steward:
         if shard is None:
             return
         if shard.catalogue.revision < catalogue.revision:
-            await self._put(catalogue, lease)
+            await self._put(catalogue, shard, lease)
         await self._close_what_is_over(shard, lease)
+        await self._roll_over(catalogue, shard, lease)
 
-    async def _put(self, catalogue: Catalogue, lease: Lease) -> None:
-        """Waves first: a revision that is there is there whole."""
+    async def _put(self, catalogue: Catalogue, shard: ShardView, lease: Lease) -> None:
+        """Waves first: a revision that is there is there whole.
+
+        The catalogue was read after the cursor, so it knows every act up to the cursor's. An act behind that (a
+        restock that is not settled yet) would be undone: then the next pass does it.
+        """
         actor = Actor(ROLE, f"revision {catalogue.revision}", lease.term)
+        last_act = shard.act
+        if self._settled_acts.get(catalogue.id) != last_act:
+            return
         for wave in catalogue.waves:
-            await acts.put_wave(self._store, catalogue.id, wave.no, WaveState.of(catalogue, wave), actor)
-        await acts.put_campaign(self._store, catalogue, actor)
+            state = WaveState.of(catalogue, wave)
+            done = await acts.put_wave(self._store, catalogue.id, wave.no, state, actor, after_act=last_act)
+            last_act += done
+        await acts.put_campaign(self._store, catalogue, actor, after_act=last_act)
         log.info("campaign put", campaign=catalogue.id, revision=catalogue.revision, waves=len(catalogue.waves))
+
+    async def _roll_over(self, catalogue: Catalogue, shard: ShardView, lease: Lease) -> None:
+        """What a closed wave has left goes to the wave that its campaign names, once the close is in the ledger."""
+        numbers = {wave.id: wave.no for wave in catalogue.waves}
+        for wave in catalogue.waves:
+            source, target_no = shard.waves.get(wave.no), numbers.get(wave.rollover or "")
+            if source is None or target_no is None or source.state != "closed":
+                continue
+            actor = Actor(ROLE, f"unsold in {wave.id}", lease.term)
+            if source.rolled_out is None:
+                if self._settled_acts.get(catalogue.id) == shard.act:
+                    left = {no: shard.left[wave.no, int(no)] for no in source.offers}
+                    await acts.roll_out(self._store, catalogue.id, wave.no, left, actor)
+            elif source.rolled_out and (target := shard.waves.get(target_no)) is not None:
+                if str(wave.no) in target.rolled_in or target.state in acts.OVER:
+                    continue
+                await acts.roll_in(self._store, catalogue.id, target_no, wave.no, source.rolled_out, actor)
+                log.info("rolled over", wave=wave.id, to=target.id, units=sum(source.rolled_out.values()))
 
     async def _close_what_is_over(self, shard: ShardView, lease: Lease) -> None:
         actor = Actor(ROLE, "closing time", lease.term)

@@ -33,7 +33,7 @@ from engine.hotstore.view import ShardView, read_shard
 from engine.ledger.claims import OfferCount, counts, read_holdings
 from engine.ledger.cursors import Cursor, raise_epoch, read_cursor
 from engine.ledger.database import Ledger
-from engine.ledger.epochs import last_of_epoch, latest_wave_states
+from engine.ledger.epochs import last_of_epoch, latest_wave_states, read_stopped
 from engine.settings import Settings
 from engine.settling.settler import Settler
 
@@ -177,6 +177,7 @@ class Recovery:
             act=cursor.act,
             claims=sum(loaded.claims.values()),
             value=loaded.value,
+            stopped=await read_stopped(self._ledger, catalogue.campaign_no),
             newest_ms=loaded.newest_ms,
         )
         await load.load_contents(self._store, campaign, epoch, term, contents)

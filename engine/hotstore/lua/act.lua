@@ -9,22 +9,25 @@
 --       3 number      one above the last act's
 --       4 id          of this act: the same id again is answered like the first time
 --       5 not_before  store time (ms) before which it is refused; 0: at once
---       6 line        ActLine as JSON, for the log
---       7 wave        number; '' for an act on the campaign
---       8 state       WaveState as JSON; on the campaign: Rules as JSON
---       9 catalogue   Catalogue as JSON; '' for an act on a wave
+--       6 not_after   store time (ms) from which on it is refused; 0: never
+--       7 line        ActLine as JSON, for the log
+--       8 wave        number; '' for an act on the campaign
+--       9 state       WaveState as JSON; on the campaign: Rules as JSON
+--      10 catalogue   Catalogue as JSON, for the act that puts a revision; else ''
 -- REPLY {'ok', now_ms, sequence}   done
 --       {'done', now_ms}           was done before, under this id
 --       {'older', now_ms, number}  refused: that act was last
 --       {'early', now_ms}          refused: not_before is still to come
+--       {'late', now_ms}           refused: not_after has come
 --       {'below', now_ms, offer, claimed}  refused: that many units are claimed already
 --       {'lease', now_ms}          refused: a later steward was here
 --       {'fenced', …}, {'epoch', …}  as in claim.lua
 -- include fence.lua
 
 local head, log, meta, left_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local epoch, term, number, id, not_before = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
-local line, wave_no, state, catalogue = ARGV[6], ARGV[7], ARGV[8], ARGV[9]
+local epoch, term, number, id = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local not_before, not_after = tonumber(ARGV[5]), tonumber(ARGV[6])
+local line, wave_no, state, catalogue = ARGV[7], ARGV[8], ARGV[9], ARGV[10]
 
 local now = store_time_ms()
 local stop = fence(head, epoch, now)
@@ -38,6 +41,7 @@ local known = redis.call('HMGET', meta, 'last', 'act', 'act_id')
 if known[3] == id then return {'done', whole(now)} end
 if tonumber(number) <= tonumber(known[2]) then return {'older', whole(now), known[2]} end
 if now < not_before then return {'early', whole(now)} end
+if not_after > 0 and now >= not_after then return {'late', whole(now)} end
 
 -- Stock moves by the difference of the totals, in the same step in which nobody can claim. An offer that is no
 -- longer in the wave leaves no units behind: they would be there twice once it comes back.
@@ -82,7 +86,8 @@ if wave_no ~= '' then
   if #sold_out > 0 then redis.call('HSET', meta, unpack(sold_out)) end
   if #not_sold_out > 0 then redis.call('HDEL', meta, unpack(not_sold_out)) end
 else
-  redis.call('HSET', meta, 'rules', state, 'catalogue', catalogue)
+  redis.call('HSET', meta, 'rules', state)
+  if catalogue ~= '' then redis.call('HSET', meta, 'catalogue', catalogue) end
 end
 if term ~= '' then redis.call('HSET', head, 'lease', term) end
 return {'ok', whole(now), whole(sequence)}

@@ -14,7 +14,7 @@
 --         held <nth> <line of the holder record>       the same claim was granted before
 --         already_claimed|limit_reached [<nth> <line>] the line where it belongs to the asking account
 --         unknown_wave, unknown_offer, not_eligible <rule>, cancelled <reason>, closed <ms>, not_open <ms>,
---         paused <reason>, cap_reached, sold_out <ms>, busy (log too long), late (past not_after)
+--         stopped <reason>, paused <reason>, cap_reached, sold_out <ms>, busy (log too long), late (past not_after)
 --       {'fenced', now_ms, why}                nothing decided: the steward has to look at this server first
 --       {'epoch', now_ms, epoch}               nothing decided: another epoch is live
 --
@@ -159,6 +159,7 @@ local function wave_refusal(wave)
   if wave.state == 'closed' then return 'closed\t' .. whole(wave.closed_ms) end
   if now >= wave.closes_ms then return 'closed\t' .. whole(wave.closes_ms) end
   if not wave.is_open then return 'not_open\t' .. whole(wave.opens_ms) end
+  if rules.stopped ~= '' then return 'stopped\t' .. rules.stopped end
   if wave.state == 'paused' then return 'paused\t' .. wave.reason end
   return nil
 end
