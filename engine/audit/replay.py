@@ -65,6 +65,7 @@ class Replay:
         self._marks = marks
         self.counts_at: list[Counter[Place]] = [Counter() for _ in marks]
         self._waves: dict[int, WaveState] = {}
+        self._stopped = False
         self.units: defaultdict[Place, Units] = defaultdict(Units)
         self.epoch = 0
         self.last = 0
@@ -76,9 +77,15 @@ class Replay:
         """The next decision is this act."""
         self._number(entry.epoch, entry.last)
         self.acts += 1
-        if entry.act is not None and entry.act.state is not None:
-            self._waves[entry.act.wave_no] = entry.act.state
-            self.shutting_acts += entry.act.state.state != "live"
+        act = entry.act
+        if act is None:
+            return
+        if act.state is not None:
+            self._waves[act.wave_no] = act.state
+            self.shutting_acts += act.state.state != "live"
+        elif act.kind in ("stop", "start"):
+            self._stopped = act.kind == "stop"
+            self.shutting_acts += self._stopped
 
     def claim(self, claim: Claim) -> None:
         """The next decision is this claim."""
@@ -112,6 +119,8 @@ class Replay:
         if claim.claimed_at_ms >= wave.closes_ms:
             late_ms = claim.claimed_at_ms - wave.closes_ms
             self._faults.add("P6", "claims after the close", f"{self._names.claim(claim)}, {late_ms:,} ms late")
+        if self._stopped:
+            self._faults.add("P6", "claims while the campaign was stopped", self._names.claim(claim))
         if wave.state != "live":
             self._faults.add("P6", f"claims while the wave was {wave.state}", self._names.claim(claim))
 

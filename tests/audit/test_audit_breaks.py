@@ -71,6 +71,7 @@ LEDGER: list[tuple[str, Promise, str]] = [
         "update claims set claimed_at = (select closes_at from waves limit 1) where claimant = 'u7'",
     ),
     ("wave never put", "P6", "update acts set wave_no = 9 where kind = 'put_wave' and wave_no = 1"),
+    ("stopped", "P6", "update acts set kind = 'stop' where kind = 'put_campaign'"),
     ("act gone", "P7", "delete from acts where kind = 'pause'"),
     ("number skipped", "P7", "update claims set sequence = 99 where sequence = (select max(sequence) from claims)"),
     ("cursor ahead", "P7", "update cursors set last = last + 3"),
