@@ -22,6 +22,8 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 METRICS_FOLDER: Final = os.environ.get("PROMETHEUS_MULTIPROC_DIR", "")
 if METRICS_FOLDER:  # the first metric opens a file in it
     Path(METRICS_FOLDER).mkdir(parents=True, exist_ok=True)
+else:  # set but empty, the library would take it for the current folder
+    os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest  # noqa: E402 (folder first)
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead  # noqa: E402 (folder first)
