@@ -58,7 +58,7 @@ class Counter:
         """A call is under way, and does not come back until the trap is released."""
         trap = self.proxy.trap(CALL, Fault.DELAY)
         self.first = self.asks(ask("first"))[0]
-        await trap.sprung.wait()
+        await trap.springs()
         return trap
 
 
@@ -208,7 +208,7 @@ async def test_a_reply_that_stays_lost_is_an_unknown_outcome(counter: Counter) -
     """Redis is gone behind a call that it may or may not have done."""
     trap = counter.proxy.trap(CALL, Fault.CUT_AFTER)
     waiting = counter.asks(ask("ann"), ask("ben"))
-    await trap.sprung.wait()
+    await trap.springs()
     await counter.proxy.refuse()
     started_s = asyncio.get_running_loop().time()
     assert await asyncio.gather(*waiting) == [OUTCOME_UNKNOWN, OUTCOME_UNKNOWN]
@@ -246,7 +246,7 @@ async def test_a_lost_call_that_arrives_later_makes_no_second_claim(counter: Cou
     trap = counter.proxy.trap(CALL, Fault.HOLD)
     (code,) = granted([await counter.desk.claim(ask("ann"))])
     trap.release()
-    await trap.answered.wait()
+    await trap.is_answered()
     assert (await counter.drop.view()).claims == 2
     (claim,) = (await counter.drop.log())[-1].claims
     assert claim.code == code
@@ -262,7 +262,7 @@ async def test_a_lost_call_that_arrives_when_the_wave_is_open_was_not_refused(co
     now_ms = await counter.drop.now_ms()
     await counter.drop.change(2, opens_ms=now_ms - 1)
     trap.release()
-    await trap.answered.wait()
+    await trap.is_answered()
     (claim,) = (await counter.drop.log())[-1].claims
     assert claim.account == "ann", "the lost call was granted after all"
     assert outcomes[:2] == [OUTCOME_UNKNOWN, OUTCOME_UNKNOWN]
@@ -330,7 +330,7 @@ async def test_a_recovery_behind_a_lost_reply_keeps_the_claim(counter: Counter) 
     drop = counter.drop
     trap = counter.proxy.trap(CALL, Fault.CUT_AFTER)
     waiting = counter.asks(ask("ann"))
-    await trap.sprung.wait()
+    await trap.springs()
     await counter.proxy.refuse()
     seen = await load.unbind(drop.store, drop.campaign, 1)
     await load.rebind(drop.store, drop.campaign, 1, 2, 2, 1, seen.incarnation)
@@ -349,7 +349,7 @@ async def test_too_late_in_another_epoch_is_not_surely_not_decided(counter: Coun
     drop = counter.drop
     trap = counter.proxy.trap(CALL, Fault.CUT_AFTER)
     waiting = counter.asks(ask("ann"))
-    await trap.sprung.wait()
+    await trap.springs()
     await counter.proxy.refuse()
     drop.term = 2
     await drop.load()  # as from a ledger that has not seen the claim
@@ -394,7 +394,7 @@ async def test_what_waited_too_long_for_its_turn_is_busy_and_never_sent(counter:
     """The batch before it is sent at 0 and 220 ms and lost both times, which takes it past both deadlines."""
     trap = counter.proxy.trap(CALL, Fault.HOLD, times=2)
     first = counter.asks(ask("first"))
-    await trap.sprung.wait()
+    await trap.springs()
     second = counter.asks(ask("second"))
     assert await asyncio.gather(*first, *second) == [OUTCOME_UNKNOWN, BUSY]
     trap.release()
@@ -446,7 +446,7 @@ async def test_stopping_answers_all_that_was_accepted(counter: Counter) -> None:
 async def test_stopping_while_redis_is_away_answers_too(counter: Counter) -> None:
     trap = counter.proxy.trap(CALL, Fault.CUT_BEFORE)
     waiting = counter.asks(ask("ann"))
-    await trap.sprung.wait()
+    await trap.springs()
     await counter.proxy.refuse()
     waiting += counter.asks(ask("ben"))
     await asyncio.sleep(0)

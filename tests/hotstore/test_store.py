@@ -96,7 +96,7 @@ async def test_a_lost_reply_is_neither_done_nor_not_done(
     trap = proxy.trap(b"INCR", fault)
     with pytest.raises(ReplyLost):
         await through.call("INCR", "count")
-    await trap.sprung.wait()
+    await trap.springs()
     assert await store.call("GET", "count") == (b"1" if done else None)
     assert await through.call("INCR", "count") == (2 if done else 1), "the client has not sent it a second time"
 
@@ -185,7 +185,7 @@ async def test_a_call_that_is_given_up_leaves_no_answer_behind(through: HotStore
     await through.call("SET", "who", "me")
     trap = proxy.trap(b"GET", Fault.DELAY)
     given_up = asyncio.create_task(through.call("GET", "who"))
-    await trap.sprung.wait()
+    await trap.springs()
     given_up.cancel()
     with pytest.raises(asyncio.CancelledError):
         await given_up

@@ -3,7 +3,7 @@
     async with Proxy("127.0.0.1", redis_port) as proxy:
         trap = proxy.trap(b"EVALSHA", Fault.CUT_AFTER)   # the next request that contains these bytes
         …                                                # the client talks to proxy.port
-        await trap.sprung.wait()
+        await trap.springs()
 
 It runs in the event loop of the test; client and server may be processes of their own.
 """
@@ -15,6 +15,7 @@ from types import TracebackType
 
 LOOPBACK = "127.0.0.1"
 _CHUNK_BYTES = 65_536
+_NOTHING_COMES_S = 20.0
 
 
 class Fault(Enum):
@@ -44,6 +45,16 @@ class Trap:
         self.answered = asyncio.Event()
         """Set once the server has answered a request that was caught, whether or not anybody heard it."""
         self.released = asyncio.Event()
+
+    async def springs(self) -> None:
+        """Wait until it has caught something; TimeoutError where nothing comes."""
+        async with asyncio.timeout(_NOTHING_COMES_S):
+            await self.sprung.wait()
+
+    async def is_answered(self) -> None:
+        """Wait until the server has answered what was caught; TimeoutError where it does not."""
+        async with asyncio.timeout(_NOTHING_COMES_S):
+            await self.answered.wait()
 
     def release(self) -> None:
         """Let go what was held or delayed."""
