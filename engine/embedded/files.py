@@ -4,7 +4,7 @@ import errno
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,6 +22,15 @@ def deploy_file(name: str) -> Path:
         if (folder / name).is_file():
             return folder / name
     raise CannotRun(f"deploy/{name} is missing: this installation is not whole, install dropwave again")
+
+
+def configuration(name: str, own: Iterable[str]) -> str:
+    """The text of a server's configuration in deploy/, and below it the lines that only this server has: the last counts.
+
+    It is copied, not included: the account that a server runs as may be unable to read the checkout, and what a
+    server ran with stays beside its data.
+    """
+    return "\n".join([deploy_file(name).read_text("utf-8"), "# --- This server.", "", *own, ""])
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from engine.embedded.account import Account, account_for, let_through
 from engine.embedded.child import Child, Insistence
-from engine.embedded.files import deploy_file, disk_full, kept_secret, need_room, storage, tells_of_full_disk
+from engine.embedded.files import configuration, disk_full, kept_secret, need_room, storage, tells_of_full_disk
 from engine.embedded.ports import LOOPBACK
 from engine.embedded.server import EmbeddedServer
 from engine.errors import CannotRun
@@ -23,6 +23,9 @@ from engine.errors import CannotRun
 NAME = "dropwave"
 """Of the database and of the role that owns it."""
 MAJOR = 18
+_WITHIN_THE_FOLDER = {"dynamic_shared_memory_type": "mmap"}
+"""Shared memory as files of the cluster: a kill -9 leaves nothing elsewhere, and the /dev/shm of a container, often
+64 MB, bounds nothing. What is kept there is small; production keeps the default."""
 _CLUSTER_BYTES = 160 * 2**20
 """A new cluster takes 46 MB, its first segments of log come to 80 MB more, and something has to be left to work in."""
 _STAMP = re.compile(r"^\S+ \S+ \S+ \[\d+\] ")
@@ -78,7 +81,9 @@ class EmbeddedPostgres(EmbeddedServer):
             if self._account:
                 os.chown(draft, self._account.user, self._account.group)
         locale = ["--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
-        self._run("initdb", f"--pgdata={draft}", f"--username={NAME}", "--auth=reject", "--no-instructions", *locale)
+        memory = [f"--set={name}={value}" for name, value in _WITHIN_THE_FOLDER.items()]
+        options = [f"--username={NAME}", "--auth=reject", "--no-instructions", *locale, *memory]
+        self._run("initdb", f"--pgdata={draft}", *options)
         with storage(self.folder):
             self._write(draft / "pg_hba.conf", f"host all all {LOOPBACK}/32 scram-sha-256\n")
         self._run(
@@ -125,11 +130,11 @@ class EmbeddedPostgres(EmbeddedServer):
             "listen_addresses": f"'{LOOPBACK}'",
             "port": self.port,
             "unix_socket_directories": "''",
+            **_WITHIN_THE_FOLDER,
         }
-        lines = "".join(f"{name} = {value}\n" for name, value in own.items())
+        lines = (f"{name} = {value}" for name, value in own.items())
         with storage(self.folder):
-            shipped = deploy_file("postgresql.conf").read_text("utf-8")
-            self._write(self.cluster / "postgresql.conf", f"{shipped}\n# --- This server.\n\n{lines}")
+            self._write(self.cluster / "postgresql.conf", configuration("postgresql.conf", lines))
         account = self._account
         try:
             self.child.start(

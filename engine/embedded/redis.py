@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from engine.embedded.child import Child, Insistence
-from engine.embedded.files import deploy_file, kept_secret, write_private
+from engine.embedded.files import configuration, kept_secret, write_private
 from engine.embedded.ports import LOOPBACK
 from engine.embedded.server import EmbeddedServer
 from engine.errors import CannotRun
@@ -50,7 +50,6 @@ class EmbeddedRedis(EmbeddedServer):
 
     def _launch(self, lock_descriptor: int) -> None:
         """The password stands in the configuration file: arguments can be read by every user of the machine."""
-        configuration = self.folder / "redis.conf"
         own = {
             "bind": LOOPBACK,
             "port": self.port,
@@ -60,10 +59,10 @@ class EmbeddedRedis(EmbeddedServer):
             "supervised": "no",
             "logfile": '""',
         }
-        lines = "".join(f"{name} {value}\n" for name, value in own.items())
-        write_private(configuration, f"{deploy_file('redis.conf').read_text('utf-8')}\n# --- This server.\n\n{lines}")
+        lines = (f"{name} {value}" for name, value in own.items())
+        write_private(self.folder / "redis.conf", configuration("redis.conf", lines))
         self.child.start(
-            [self._program, configuration],
+            [self._program, self.folder / "redis.conf"],
             environment={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"},
             folder=self.folder,
             descriptors=[lock_descriptor],

@@ -24,6 +24,7 @@ async def test_the_settings_that_a_commit_rests_on_are_in_force(folder: Path) ->
         "unix_socket_directories": "",
         "password_encryption": "scram-sha-256",
         "data_checksums": "on",
+        "dynamic_shared_memory_type": "mmap",
         "server_encoding": "UTF8",
         "TimeZone": "UTC",
     }

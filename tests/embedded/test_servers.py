@@ -165,8 +165,7 @@ async def test_a_broken_configuration_is_told_in_one_line(
 ) -> None:
     broken = folder / "broken.conf"
     broken.write_text("no-such-directive = 1\n")
-    for room in ("redis", "postgres"):
-        monkeypatch.setattr(f"engine.embedded.{room}.deploy_file", lambda _: broken)
+    monkeypatch.setattr("engine.embedded.files.deploy_file", lambda _: broken)
     server = new_server()
     with pytest.raises(CannotRun) as caught:
         await server.start()
