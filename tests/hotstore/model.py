@@ -26,6 +26,7 @@ class Model:
         self.last = 0
         self.settled = 0
         self.act = 0
+        self.stopped = ""
         self.waves: dict[int, WaveState] = {}
         self.latched: set[int] = set()
         self.left: dict[tuple[int, int], int] = {}
@@ -74,11 +75,7 @@ class Model:
         wave = self.waves.get(ask.wave_no)
         if wave is None:
             return ("unknown_wave",)
-        is_open = now_ms >= wave.opens_ms
-        if is_open:
-            self.latched.add(ask.wave_no)
-        elif ask.wave_no in self.latched:
-            is_open = now_ms >= wave.opens_ms - STAYS_OPEN_MS
+        is_open = self._is_open(ask.wave_no, now_ms)
         if any(str(offer) not in wave.offers for offer in ask.offers):
             return ("unknown_offer",)
         if ask.broken_rule:
@@ -91,7 +88,16 @@ class Model:
             return "closed", wave.closes_ms
         if not is_open:
             return "not_open", wave.opens_ms
+        if self.stopped:
+            return "stopped", self.stopped
         return ("paused", wave.reason) if wave.state == "paused" else None
+
+    def _is_open(self, wave_no: int, now_ms: int) -> bool:
+        """To be asked at each look at a wave: it is remembered as open from then on."""
+        opens_ms = self.waves[wave_no].opens_ms
+        if now_ms >= opens_ms:
+            self.latched.add(wave_no)
+        return now_ms >= opens_ms or (wave_no in self.latched and now_ms >= opens_ms - STAYS_OPEN_MS)
 
     def _refused_by_limits(self, wave_no: int, held: list[Record], account: str) -> Answer | None:
         for limit in [*self.limits, Limit(CLAIMS_PER_CLAIMANT_MAX, "campaign")]:
@@ -184,6 +190,13 @@ class Model:
             if self.left[place] == 0 and before.get(place, 0) > 0:
                 self.sold_out_ms[place] = now_ms
         self.sold_out_ms = {place: ms for place, ms in self.sold_out_ms.items() if self.left.get(place) == 0}
+
+    def stop(self, reason: str, now_ms: int) -> None:
+        """An act on the whole campaign; an empty reason undoes it."""
+        self.last += 1
+        self.act += 1
+        self.log.append({"epoch": self.epoch, "first": self.last, "last": self.last, "at": now_ms, "wave_no": 0})
+        self.stopped = reason
 
     def rebound(self, epoch: int) -> None:
         """Nothing was lost; numbers begin again."""

@@ -25,7 +25,7 @@ from hypothesis.stateful import (
 from msgspec.structs import replace
 
 from engine.domain.campaign import Cap, Limit
-from engine.domain.decisions import ActLine, OfferState, Rules, WaveState
+from engine.domain.decisions import ActKind, ActLine, OfferState, Rules, WaveState
 from engine.domain.outcome import Ask, Claim, Claimed, Outcome
 from engine.errors import ActOutrun, ActRefused
 from engine.hotstore import load
@@ -237,6 +237,13 @@ class ClaimMachine(RuleBasedStateMachine):
 
         self._act(wave_no, change)
 
+    @rule(reason=st.sampled_from(["", "", "", "all stop"]))
+    def stop(self, reason: str) -> None:
+        rules = replace(self.shard_rules, stopped=reason)
+        kind: ActKind = "stop" if reason else "start"
+        assert self._put(ActLine(self.model.act + 1, f"a{next(self.acts)}", kind, "tester", "why", rules=rules))
+        self.model.stop(reason, self._run(self.drop.log())[-1].at_ms)
+
     def _act(self, wave_no: int, change: Callable[[WaveState | None, int], WaveState | None]) -> None:
         before = self.model.waves.get(wave_no)
         state = change(before, self._run(self.drop.now_ms()))
@@ -315,6 +322,7 @@ class ClaimMachine(RuleBasedStateMachine):
             claims=len(self.model.claims),
             value=self.model.value,
             newest_ms=newest,
+            stopped=self.model.stopped,
         )
 
     # What has to be so after each step
@@ -329,6 +337,7 @@ class ClaimMachine(RuleBasedStateMachine):
         assert (view.epoch, view.bound, view.last, view.act) == (model.epoch, True, model.last, model.act)
         assert (view.claims, view.value, view.settled) == (len(model.claims), model.value, model.settled)
         assert view.waves == model.waves
+        assert view.rules == replace(self.shard_rules, stopped=model.stopped)
         assert view.left == model.left
         assert view.sold_out_ms == model.sold_out_ms
         held = {claimant: claims async for claimant, claims in read_holders(self.store, self.drop.campaign)}
@@ -389,6 +398,7 @@ def _as_answer(answer: Outcome | Late, code: str) -> Answer:
     words: dict[str, Answer] = {
         "not_eligible": (answer.rule,),
         "cancelled": (answer.reason,),
+        "stopped": (answer.reason,),
         "paused": (answer.reason,),
         "closed": (answer.at_ms,),
         "not_open": (answer.at_ms,),

@@ -11,6 +11,8 @@ from engine.domain.campaign import Cap, Limit
 from engine.domain.outcome import Claimed, RefusalCode, Refused
 from engine.hotstore.decide import Late
 from engine.hotstore.store import HotStore
+from engine.scheduling import acts
+from engine.scheduling.performing import Actor
 from tests.support.drop import HOUR_MS, Drop, ask, campaign, catalogue_of, wave
 
 Breaking = Callable[[Drop, dict[str, Any]], Awaitable[None]]
@@ -47,6 +49,10 @@ async def _not_open(drop: Drop, how: dict[str, Any]) -> None:
     await drop.change(opens_ms=now_ms + HOUR_MS, closes_ms=max(now_ms + 2 * HOUR_MS, state.closes_ms))
 
 
+async def _stopped(drop: Drop, how: dict[str, Any]) -> None:
+    await acts.stop(drop.store, drop.campaign, Actor("ops", "all stop"))
+
+
 async def _paused(drop: Drop, how: dict[str, Any]) -> None:
     await drop.change(state="paused", reason="one moment")
 
@@ -77,13 +83,14 @@ ORDER: list[tuple[str, Breaking]] = [
     ("cancelled", _cancelled),
     ("closed", _closed),
     ("not_open", _not_open),
+    ("stopped", _stopped),
     ("paused", _paused),
     ("already_claimed", _limit_reached),
     ("cap_reached", _cap_reached),
     ("sold_out", _sold_out),
     ("busy", _log_too_long),
 ]
-"""Every reason that the script gives, in the order in which they are looked at; `stopped` has no act yet."""
+"""Every reason that the script gives, in the order in which they are looked at."""
 
 PAIRS = [pair for pair in itertools.combinations(ORDER, 2) if (pair[0][1], pair[1][1]) != (_cancelled, _paused)]
 """All but the two that exclude each other: a wave has one state."""
@@ -153,6 +160,10 @@ async def test_what_refusals_carry(store: HotStore) -> None:
     assert await drop.claim(ask("slow", 1)) == Refused(RefusalCode.CANCELLED, reason="暴雨")
     await drop.put(1, replace(state, state="closed", closed_ms=1_700_000_000_123))
     assert await drop.claim(ask("slow", 1)) == Refused(RefusalCode.CLOSED, at_ms=1_700_000_000_123)
+    await drop.put(1, state)
+    await acts.stop(store, drop.campaign, Actor("ops", "全部停止"))
+    assert await drop.claim(ask("slow", 1)) == Refused(RefusalCode.STOPPED, reason="全部停止")
+    await acts.start(store, drop.campaign, Actor("ops", "goes on"))
     later_ms = before_ms + HOUR_MS
     await drop.put(1, replace(state, opens_ms=later_ms, closes_ms=later_ms + 1))
     assert await drop.claim(ask("slow", 1)) == Refused(RefusalCode.NOT_OPEN, at_ms=later_ms)

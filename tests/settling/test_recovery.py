@@ -16,7 +16,7 @@ from engine.hotstore.store import HotStore
 from engine.hotstore.view import loaded_campaigns, read_shard
 from engine.ledger.database import Ledger
 from engine.scheduling import acts
-from engine.scheduling.acts import Actor
+from engine.scheduling.performing import Actor
 from engine.settings import Settings
 from engine.settling.writer import Writer
 from tests.support.drop import HOUR_MS, ask, campaign, wave

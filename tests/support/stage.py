@@ -15,7 +15,7 @@ from engine.ledger.claims import read_holdings
 from engine.ledger.cursors import Cursor, read_cursor
 from engine.ledger.database import Ledger
 from engine.scheduling import acts
-from engine.scheduling.acts import Actor
+from engine.scheduling.performing import Actor
 from engine.settings import Settings
 from engine.settling.recovery import Recovered, Recovery
 from engine.settling.settler import Settler
