@@ -27,8 +27,8 @@ def deploy_file(name: str) -> Path:
 def configuration(name: str, own: Iterable[str]) -> str:
     """The text of a server's configuration in deploy/, and below it the lines that only this server has.
 
-    Of two lines on one thing the last counts. It is copied, not included: the account that a server runs as may be unable to read the checkout, and what a
-    server ran with stays beside its data.
+    Of two lines on one thing the last counts. It is copied, not included: the account that a server runs as may be
+    unable to read the checkout, and what a server ran with stays beside its data.
     """
     return "\n".join([deploy_file(name).read_text("utf-8"), "# --- This server.", "", *own, ""])
 
