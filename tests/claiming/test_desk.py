@@ -473,9 +473,7 @@ async def test_starting_twice_and_stopping_what_never_started(counter: Counter) 
 async def test_redis_killed_under_load(settings: Settings) -> None:
     """kill -9 in the middle: whoever was told of a claim has it afterwards; nobody hears a thing that is not so."""
     async with own_redis() as own:
-        await _kill_under_load(
-            own, replace(settings, **(SHORT | {"claim_decide_ms": 500, "claim_deadline_ms": 1_000}))
-        )
+        await _kill_under_load(own, replace(settings, **(SHORT | {"claim_decide_ms": 500, "claim_deadline_ms": 1_000})))
 
 
 async def _kill_under_load(own: OwnRedis, settings: Settings) -> None:
