@@ -3,7 +3,10 @@
     DropwaveError
     ├── UsageError            the person or file asked for something that cannot be (exit 2)
     │   ├── SettingsError     a setting is missing, malformed, or contradicts another
-    │   └── CampaignFileError a campaign file was refused; carries every mistake
+    │   ├── CampaignFileError a campaign file was refused; carries every mistake
+    │   ├── RevisionMoved     the campaign was applied by somebody else in between
+    │   ├── UnknownWave       no wave has that id
+    │   └── UnknownOffer      the wave has no offer of that id
     ├── CannotRun             the surroundings do not allow it: port, disk, wheel, server (exit 3)
     │   └── AckImpossible     the servers cannot keep the `ack` that was asked for
     ├── HotStoreError         Redis did not do what was asked
@@ -60,6 +63,22 @@ class CampaignFileError(UsageError):
         self.source = source
         self.mistakes = mistakes
         super().__init__(f"{source}: refused\n" + "\n".join(f"  {mistake}" for mistake in mistakes))
+
+
+class RevisionMoved(UsageError):
+    """The campaign is no longer at the revision that the caller looked at. `revision` is the one it has; 0: none."""
+
+    def __init__(self, message: str, revision: int) -> None:
+        self.revision = revision
+        super().__init__(message)
+
+
+class UnknownWave(UsageError):
+    """No wave has that id, where it was looked for."""
+
+
+class UnknownOffer(UsageError):
+    """The wave has no offer of that id; the message names those that it has."""
 
 
 class CannotRun(DropwaveError):
