@@ -144,6 +144,82 @@ async def test_an_offer_that_leaves_and_comes_back_has_its_stock_once(drop: Drop
         await drop.put(1, without)
 
 
+@pytest.mark.loops
+async def test_stopping_everything_and_starting_again(drop: Drop) -> None:
+    held = (await drop.granted(ask("winner"))).claim
+    await acts.pause(drop.store, "spring", 3, OPS)
+    assert await acts.stop(drop.store, "spring", OPS)
+    assert not await acts.stop(drop.store, "spring", Actor("other", "another reason"))
+    assert await drop.claim(ask("ann")) == Refused(RefusalCode.STOPPED, reason="a reason")
+    assert await drop.claim(ask("winner")) == Claimed(held, replayed=True)
+    assert await acts.start(drop.store, "spring", OPS)
+    assert not await acts.start(drop.store, "spring", OPS)
+    await drop.granted(ask("ann"))
+    assert (await drop.view()).waves[3].state == "paused", "what was paused before stays paused"
+
+
+async def test_cancelling(drop: Drop) -> None:
+    held = (await drop.granted(ask("winner"))).claim
+    assert await acts.cancel(drop.store, "spring", 1, OPS)
+    assert not await acts.cancel(drop.store, "spring", 1, OPS)
+    assert await drop.claim(ask("ann")) == Refused(RefusalCode.CANCELLED, reason="a reason")
+    assert await drop.claim(ask("winner")) == Claimed(held, replayed=True)
+    with pytest.raises(ActRefused, match="wave open is cancelled"):
+        await acts.resume(drop.store, "spring", 1, OPS)
+    with pytest.raises(ActRefused, match="wave open is cancelled"):
+        await acts.close(drop.store, "spring", 1, OPS, now_ms=1)
+
+
+@pytest.mark.loops
+async def test_a_restock_in_mid_drop_gives_exactly_that_many_more(drop: Drop) -> None:
+    """Claims come all the time; nine units, then fifty: fifty claims in the end."""
+    told = []
+
+    async def crowd(first: int) -> None:
+        for nth in range(first, first + 40):
+            told.append(await drop.claim(ask(f"u{nth}")))
+
+    crowds = [asyncio.create_task(crowd(start)) for start in (0, 40)]
+    assert await acts.restock(drop.store, "spring", 1, {1: 50}, OPS)
+    assert not await acts.restock(drop.store, "spring", 1, {1: 50}, OPS)
+    await asyncio.gather(*crowds)
+    await crowd(80)
+    assert sum(isinstance(answer, Claimed) for answer in told) == 50
+    with pytest.raises(ActRefused, match="50 units of offer number 1 are claimed already"):
+        await acts.restock(drop.store, "spring", 1, {1: 49}, OPS)
+    with pytest.raises(ActRefused, match="does not have offer number 3"):
+        await acts.restock(drop.store, "spring", 1, {3: 1}, OPS)
+
+
+async def test_only_a_wave_that_is_not_open_can_be_moved(drop: Drop) -> None:
+    now_ms = await drop.now_ms()
+    with pytest.raises(ActRefused, match="the wave has opened"):
+        await acts.move(drop.store, "spring", 1, now_ms + HOUR_MS, now_ms + 2 * HOUR_MS, "2026-11-12", OPS)
+    with pytest.raises(ActRefused, match="close before it opens"):
+        await acts.move(drop.store, "spring", 2, now_ms, now_ms, "2026-11-12", OPS)
+    assert await acts.move(drop.store, "spring", 2, now_ms - 1, now_ms + HOUR_MS, "2026-11-12", OPS)
+    await drop.granted(ask("ann", wave=2))
+    with pytest.raises(ActRefused, match="the wave has opened"):
+        await acts.move(drop.store, "spring", 2, now_ms + HOUR_MS, now_ms + 2 * HOUR_MS, "2026-11-13", OPS)
+
+
+async def test_unsold_units_move_once(drop: Drop) -> None:
+    now_ms = await drop.now_ms()
+    await drop.granted(ask("ann"))
+    units = {"1": 8, "2": 9}
+    with pytest.raises(ActRefused, match="not closed"):
+        await acts.roll_out(drop.store, "spring", 1, units, OPS)
+    await acts.close(drop.store, "spring", 1, OPS, now_ms=now_ms)
+    for first in (True, False):
+        assert await acts.roll_out(drop.store, "spring", 1, units, OPS) == first
+        assert (await drop.view()).left == {(1, 1): 0, (1, 2): 0, (2, 1): 9, (3, 1): 9}
+    for first in (True, False):
+        assert await acts.roll_in(drop.store, "spring", 2, 1, {"1": 8}, OPS) == first
+        assert (await drop.view()).left[2, 1] == 17
+    with pytest.raises(ActRefused, match="does not have offer number 2"):
+        await acts.roll_in(drop.store, "spring", 2, 3, units, OPS)
+
+
 # Numbers and ids
 
 
