@@ -136,6 +136,8 @@ class Campaign(Struct, frozen=True):
     eligibility: Eligibility = Eligibility()
     use: Use = Use()
     cap: Cap = Cap()
+    sandbox: bool = False
+    """To try things out: lists and reports can leave it out."""
 
     def terms_of(self, offer: Offer) -> "Promise":
         """What a claim of this offer promises, as the file stands now."""
@@ -223,6 +225,7 @@ class Catalogue(Struct, frozen=True):
     eligibility: Eligibility
     offers: tuple[CatalogueOffer, ...]
     waves: tuple[CatalogueWave, ...]
+    sandbox: bool = False
 
     @property
     def claims_per_wave_max(self) -> int:

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from engine.domain.decisions import ActLine, LogEntry, WaveState
+from engine.domain.decisions import ActLine, LogEntry, Rules, WaveState
 from engine.ledger.database import Ledger
 from engine.ledger.instants import unix_ms
 from engine.ledger.queries import load_queries
@@ -14,6 +14,7 @@ ACTS_MAX = 10_000
 
 _SQL = load_queries("acts")
 _STATE = msgspec.json.Decoder(WaveState)
+_RULES = msgspec.json.Decoder(Rules)
 
 
 async def read_acts(ledger: Ledger, campaign_no: int, wave_no: int | None = None) -> list[LogEntry]:
@@ -33,5 +34,6 @@ def entry_of_row(row: Any) -> LogEntry:
         wave_no=row["wave_no"],
         revision=row["revision"],
         state=None if row["state"] is None else _STATE.decode(row["state"]),
+        rules=None if row["rules"] is None else _RULES.decode(row["rules"]),
     )
     return LogEntry(row["epoch"], row["sequence"], row["sequence"], unix_ms(row["decided_at"]), act=act)

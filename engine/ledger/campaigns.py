@@ -12,11 +12,12 @@ from msgspec import Struct
 
 from engine.domain.campaign import Campaign, Catalogue, Wave
 from engine.domain.codes import campaign_prefix
-from engine.errors import UsageError
+from engine.errors import RevisionMoved, UsageError
 from engine.ledger.catalogues import WaveRow, all_catalogues, catalogues_within, find_wave, read_catalogue
 from engine.ledger.changes import Plan, WaveStanding, plan_changes
 from engine.ledger.database import Ledger
 from engine.ledger.queries import load_queries
+from engine.ledger.trail import End, Happening, add_entries, told_campaign
 
 __all__ = ["Applied", "WaveRow", "all_catalogues", "apply_campaign", "find_wave", "plan_campaign", "read_catalogue"]
 
@@ -45,24 +46,33 @@ class _Found(Struct, frozen=True):
     standings: Mapping[str, WaveStanding]
     elsewhere: tuple[tuple[str, str], ...]
     """(wave, campaign) for ids of this file's waves that other campaigns have."""
+    applied: str = ""
+    """By whom and when it was applied last, in words."""
+    trail_end: End = End(0, "")
 
 
-async def apply_campaign(ledger: Ledger, campaign: Campaign, actor: str) -> Applied:
+async def apply_campaign(
+    ledger: Ledger, campaign: Campaign, actor: str, *, reason: str = "", expected_revision: int | None = None
+) -> Applied:
     """Make the ledger say what the campaign says; numbers once given stay, terms that changed get a new version.
 
-    Raises UsageError with every reason where a wave that has opened would change or go away, an offer
-    that such a wave has would go away, or another campaign has a wave of that id. LedgerUnavailable leaves
-    open whether it was done; applying again is safe.
+    With `expected_revision` (0: not applied yet) it does so only where the campaign is still at that one, else
+    it raises RevisionMoved; what is so already is no matter. Raises UsageError with every reason where a wave that
+    has opened would change or go away, an offer that such a wave has would go away, or another campaign has a
+    wave of that id. LedgerUnavailable leaves open whether it was done; applying again is safe.
     """
     campaign = _normal(campaign)
     async with ledger.transaction() as connection:
         await connection.execute(_SQL["lock_campaigns"])
         found = await _find(connection, campaign)
         plan = _plan(found, campaign)
+        if plan.changes and expected_revision not in (None, found.revision):
+            raise _revision_moved(campaign.id, found)
         if plan.refusals:
             raise UsageError(f"campaign {campaign.id} was refused:\n" + "\n".join(f"  {why}" for why in plan.refusals))
         if plan.changes:
             await _write(connection, found, campaign, actor)
+            await _tell(connection, found, campaign, actor, reason)
         catalogues = await catalogues_within(connection, campaign.id)
     return Applied(catalogues[campaign.id], bool(plan.changes))
 
@@ -72,6 +82,18 @@ async def plan_campaign(ledger: Ledger, campaign: Campaign) -> Plan:
     campaign = _normal(campaign)
     async with ledger.snapshot() as connection:
         return _plan(await _find(connection, campaign, hold=False), campaign)
+
+
+def _revision_moved(campaign: str, found: _Found) -> RevisionMoved:
+    is_at = f"is at revision {found.revision}, {found.applied}" if found.revision else "is not applied yet"
+    return RevisionMoved(f"campaign {campaign} {is_at}: look at the plan again", found.revision)
+
+
+async def _tell(connection: Any, found: _Found, campaign: Campaign, actor: str, reason: str) -> None:
+    at = await connection.fetchval(_SQL["clock"])
+    before = None if found.definition is None else told_campaign(found.definition)
+    happening = Happening(at, actor, reason, "apply", campaign.id, before, told_campaign(campaign))
+    await add_entries(connection, found.campaign_no, found.trail_end, [happening])
 
 
 def _normal(campaign: Campaign) -> Campaign:
@@ -89,13 +111,17 @@ async def _find(connection: Any, campaign: Campaign, hold: bool = True) -> _Foun
     elsewhere = tuple(map(tuple, await connection.fetch(_SQL["waves_elsewhere"], ids, campaign.id)))
     if row is None:
         return _Found(await connection.fetchval(_SQL["next_campaign_no"]), 0, None, {}, elsewhere)
+    trail_end = End(0, "")
     if hold:
-        await connection.fetch(_SQL["hold_cursor"], row["campaign_no"])
+        held = await connection.fetchrow(_SQL["hold_cursor"], row["campaign_no"])
+        trail_end = End(held["trail_position"], held["trail_hash"])
     standings = {
         wave["id"]: WaveStanding(wave["wave_no"], wave["opened"], wave["state"], wave["withdrawn"])
         for wave in await connection.fetch(_SQL["wave_standings"], row["campaign_no"])
     }
-    return _Found(row["campaign_no"], row["revision"], _CAMPAIGN.decode(row["definition"]), standings, elsewhere)
+    applied = f"applied by {row['applied_by']} at {row['applied_at']:%Y-%m-%d %H:%M:%S} UTC"
+    definition = _CAMPAIGN.decode(row["definition"])
+    return _Found(row["campaign_no"], row["revision"], definition, standings, elsewhere, applied, trail_end)
 
 
 def _plan(found: _Found, campaign: Campaign) -> Plan:

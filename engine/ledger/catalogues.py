@@ -45,10 +45,11 @@ async def read_catalogue(ledger: Ledger, campaign: str) -> Catalogue | None:
         return (await catalogues_within(connection, campaign)).get(campaign)
 
 
-async def all_catalogues(ledger: Ledger) -> list[Catalogue]:
-    """Every campaign, in the order of their numbers."""
+async def all_catalogues(ledger: Ledger, sandboxes: bool = True) -> list[Catalogue]:
+    """Every campaign, in the order of their numbers; without `sandboxes` those that are none."""
     async with ledger.snapshot() as connection:
-        return list((await catalogues_within(connection, None)).values())
+        catalogues = await catalogues_within(connection, None)
+    return [catalogue for catalogue in catalogues.values() if sandboxes or not catalogue.sandbox]
 
 
 async def find_wave(ledger: Ledger, wave: str) -> tuple[Catalogue, CatalogueWave, WaveRow] | None:
@@ -138,4 +139,5 @@ def _catalogue(row: Any, offers: list[Any], terms: list[Any], waves: list[Any], 
             )
             for wave in definition.waves
         ),
+        sandbox=definition.sandbox,
     )

@@ -21,6 +21,7 @@ from engine.ledger.cursors import Cursor
 from engine.ledger.database import Ledger
 from engine.ledger.instants import instant
 from engine.ledger.queries import load_queries
+from engine.ledger.trail import End, Happening, Told, add_entries, told
 
 _SQL = load_queries("settlement")
 
@@ -83,8 +84,8 @@ async def settle(
             raise CursorMoved(f"{cursor.campaign}: the cursor is no longer at {cursor.epoch}-{cursor.last}")
         await _copy(connection, "claims", _CLAIM_COLUMNS, _claim_rows(no, claims))
         await _copy(connection, "vouchers", _VOUCHER_COLUMNS, _voucher_rows(no, vouchers))
-        for entry, made_from in steps:
-            await _keep_act(connection, no, entry, made_from)
+        if steps:
+            await _keep_acts(connection, cursor, steps, End(moved["trail_position"], moved["trail_hash"]))
     return replace(cursor, last=last, act=moved["act"], revision=moved["revision"])
 
 
@@ -137,8 +138,30 @@ class _Moments(dict[int, datetime]):
         return moment
 
 
-async def _keep_act(connection: Any, campaign_no: int, entry: LogEntry, made_from: int) -> None:
-    """Keep the act, and make the wave's row say what the act put, where it put a wave."""
+async def _keep_acts(connection: Any, cursor: Cursor, steps: Sequence[tuple[LogEntry, int]], end: End) -> None:
+    """Keep the acts, each with its entry in the trail, and make the waves' rows say what the acts put.
+
+    A step is an act and the catalogue revision that the hot store had at it.
+    """
+    no = cursor.campaign_no
+    wave_nos = sorted({_act(entry).wave_no for entry, _ in steps})
+    rows = await connection.fetch(_SQL["last_states"], no, wave_nos)
+    states: dict[int, Told | None] = {row["wave_no"]: msgspec.json.decode(row["state"]) for row in rows}
+    happenings = []
+    for place, (entry, made_from) in enumerate(steps, start=end.position + 1):
+        act = _act(entry)
+        before, after = states.get(act.wave_no), told(act.state or act.rules)
+        subject = act.state.id if act.state else cursor.campaign
+        at = instant(entry.at_ms)
+        happenings.append(Happening(at, act.actor, act.reason, act.kind, subject, before, after))
+        states[act.wave_no] = after or before
+        await _keep_act(connection, no, entry, place)
+        if act.state is not None:
+            await _put_wave(connection, no, act.wave_no, act.state, made_from)
+    await add_entries(connection, no, end, happenings)
+
+
+async def _keep_act(connection: Any, campaign_no: int, entry: LogEntry, trail_position: int) -> None:
     act = _act(entry)
     await connection.execute(
         _SQL["insert_act"],
@@ -153,10 +176,14 @@ async def _keep_act(connection: Any, campaign_no: int, entry: LogEntry, made_fro
         act.actor,
         act.reason,
         instant(entry.at_ms),
-        None if act.state is None else msgspec.json.encode(act.state).decode(),
+        _json(act.state),
+        _json(act.rules),
+        trail_position,
     )
-    if act.state is not None:
-        await _put_wave(connection, campaign_no, act.wave_no, act.state, made_from)
+
+
+def _json(value: Struct | None) -> str | None:
+    return None if value is None else msgspec.json.encode(value).decode()
 
 
 async def _put_wave(connection: Any, campaign_no: int, wave_no: int, state: WaveState, made_from: int) -> None:

@@ -4,14 +4,17 @@
 lock table campaigns in share row exclusive mode
 
 -- name: read_definition
-select campaign_no, revision, definition from campaigns where id = $1
+select campaign_no, revision, definition, applied_by, applied_at from campaigns where id = $1
 
 -- name: next_campaign_no
 select coalesce(max(campaign_no) + 1, 0) from campaigns
 
 -- name: hold_cursor
 -- Settling of this campaign waits until the apply is done, so both see whole states of its waves.
-select campaign_no from cursors where campaign_no = $1 for update
+select trail_position, trail_hash from cursors where campaign_no = $1 for update
+
+-- name: clock
+select clock_timestamp()
 
 -- name: wave_standings
 select wave_no, id, opens_at <= clock_timestamp() as opened, state, withdrawn

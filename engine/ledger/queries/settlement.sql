@@ -4,11 +4,22 @@
 update cursors
 set last = $4, act = greatest(act, $5), revision = greatest(revision, $6), moved_at = now()
 where campaign_no = $1 and epoch = $2 and last = $3
-returning act, revision
+returning act, revision, trail_position, trail_hash
 
 -- name: insert_act
-insert into acts (campaign_no, epoch, sequence, number, id, kind, wave_no, revision, actor, reason, decided_at, state)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+insert into acts (campaign_no, epoch, sequence, number, id, kind, wave_no, revision, actor, reason, decided_at,
+                  state, rules, trail_position)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+
+-- name: last_states
+-- $2: wave numbers; 0 stands for the campaign, whose acts put rules.
+select asked.wave_no, last.state
+from unnest($2::smallint[]) as asked (wave_no) cross join lateral (
+    select coalesce(a.state, a.rules) as state
+    from acts a
+    where a.campaign_no = $1 and a.wave_no = asked.wave_no and coalesce(a.state, a.rules) is not null
+    order by a.number desc limit 1
+) last
 
 -- name: put_wave_state
 update waves set state = $4, reason = $5, closed_at = $6
