@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import structlog
+from msgspec.structs import replace
 
 from engine.claiming.archive import Archive
 from engine.claiming.board import Board
@@ -54,11 +55,8 @@ class Stores:
 @asynccontextmanager
 async def connected(settings: Settings) -> AsyncIterator[Stores]:
     """Both stores for the time of the block. Raises CannotRun where an address is missing."""
-    for name, url in (("redis_url", settings.redis_url), ("database_url", settings.database_url)):
-        if not url:
-            raise CannotRun(
-                f"no {name}: set DROPWAVE_{name.upper()}, or start `dropwave up` and name its folder with --data"
-            )
+    _require_address("redis_url", settings.redis_url)
+    _require_address("database_url", settings.database_url)
     async with AsyncExitStack() as stack:
         hot_store = await HotStore.connect(settings.redis_url, settings)
         stack.push_async_callback(hot_store.close)
@@ -66,6 +64,25 @@ async def connected(settings: Settings) -> AsyncIterator[Stores]:
         stack.push_async_callback(ledger.close)
         await require_migrated(ledger)
         yield Stores(hot_store, ledger)
+
+
+@asynccontextmanager
+async def hot_store_only(settings: Settings) -> AsyncIterator[HotStore]:
+    """The hot store alone, for acts that have to work while Postgres does not. Raises CannotRun like `connected`."""
+    _require_address("redis_url", settings.redis_url)
+    # A Redis whose settings cannot keep `ack` is one more reason to stop everything, and none to refuse that.
+    hot_store = await HotStore.connect(settings.redis_url, replace(settings, ack="memory"))
+    try:
+        yield hot_store
+    finally:
+        await hot_store.close()
+
+
+def _require_address(name: str, url: str) -> None:
+    if not url:
+        raise CannotRun(
+            f"no {name}: set DROPWAVE_{name.upper()}, or start `dropwave up` and name its folder with --data"
+        )
 
 
 def gateway_services(stores: Stores, settings: Settings) -> list[Service]:

@@ -50,6 +50,8 @@ class LiveWave(Struct, frozen=True):
     sold_out_ms: dict[int, int]
     read_ms: int
     loaded: bool = True
+    stopped: str = ""
+    """The reason why nobody may claim in the whole campaign; empty where it goes on."""
 
     def status(self, now_ms: int) -> WaveStatus:
         """What the wave is doing at that instant of the store's clock."""
@@ -59,7 +61,7 @@ class LiveWave(Struct, frozen=True):
             return "closed"
         if now_ms < self.state.opens_ms:
             return "scheduled"
-        if self.state.state == "paused":
+        if self.state.state == "paused" or self.stopped:
             return "paused"
         return "sold_out" if not any(self.left.values()) else "open"
 
@@ -215,6 +217,7 @@ def live_waves(shard: ShardView) -> list[LiveWave]:
             left={offer_no: left for (wave_no, offer_no), left in shard.left.items() if wave_no == wave.no},
             sold_out_ms={offer_no: ms for (wave_no, offer_no), ms in shard.sold_out_ms.items() if wave_no == wave.no},
             read_ms=shard.now_ms,
+            stopped=shard.rules.stopped,
         )
         for wave in shard.catalogue.waves
         if wave.no in shard.waves

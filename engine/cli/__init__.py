@@ -12,6 +12,7 @@ from engine.cli.audit import audit
 from engine.cli.campaigns import campaign
 from engine.cli.rehearse import rehearse
 from engine.cli.roles import gateway, migrate, steward, up, writer
+from engine.cli.stop import start_all, stop_all
 from engine.cli.tokens import tickets, token
 from engine.cli.waves import wave
 from engine.errors import DropwaveError
@@ -23,7 +24,21 @@ def dropwave() -> None:
     """Timed drops of vouchers: first come, first served, exact stock, nothing lost."""
 
 
-for command in (up, gateway, writer, steward, migrate, campaign, wave, rehearse, audit, token, tickets):
+for command in (
+    up,
+    gateway,
+    writer,
+    steward,
+    migrate,
+    campaign,
+    wave,
+    stop_all,
+    start_all,
+    rehearse,
+    audit,
+    token,
+    tickets,
+):
     dropwave.add_command(command)
 
 

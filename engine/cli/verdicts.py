@@ -8,7 +8,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from engine.cli.options import print_json
-from engine.domain.verdict import PROMISES, Finding, Verdict
+from engine.domain.verdict import PROMISES, Verdict
+from engine.gateway.ops_objects import verdict_members
 
 BROKEN = 1
 """Exit status where a promise broke."""
@@ -43,28 +44,8 @@ def _summary(verdict: Verdict) -> str:
 def end(verdicts: Sequence[Verdict], *, as_json: bool, console: Console) -> None:
     """Show the verdicts and end the process with status 1 where a promise broke."""
     if as_json:
-        print_json([shown(verdict) for verdict in verdicts])
+        print_json([verdict_members(verdict) for verdict in verdicts])
     else:
         show_verdicts(verdicts, console)
     if any(verdict.broken for verdict in verdicts):
         sys.exit(BROKEN)
-
-
-def shown(verdict: Verdict) -> dict[str, object]:
-    """A verdict for machines."""
-    return {
-        "subject": verdict.subject,
-        "broken": verdict.broken,
-        "notes": verdict.notes,
-        "findings": [_shown_finding(finding) for finding in verdict.findings],
-    }
-
-
-def _shown_finding(finding: Finding) -> dict[str, object]:
-    return {
-        "promise": finding.promise,
-        "says": PROMISES[finding.promise],
-        "held": finding.held,
-        "figures": finding.figures,
-        "examples": finding.examples,
-    }

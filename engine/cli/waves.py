@@ -1,10 +1,9 @@
-"""`dropwave wave`: see waves, pause, resume and close them."""
+"""`dropwave wave`: see waves, and act on them. Needs the hot store alone."""
 
 from collections.abc import Awaitable, Callable
 
 import click
 
-from engine.claiming.board import LiveWave, live_waves
 from engine.cli.options import (
     actor_option,
     json_option,
@@ -14,20 +13,25 @@ from engine.cli.options import (
     reason_option,
 )
 from engine.errors import UsageError
-from engine.gateway.instants import rfc3339
-from engine.hotstore.store import HotStore
-from engine.hotstore.view import loaded_campaigns, read_shard
-from engine.scheduling import acts
+from engine.gateway.ops_objects import done_members, seen_members
+from engine.gateway.status_objects import Members
+from engine.scheduling.operations import Done, Operations, Seen
 from engine.scheduling.performing import Actor
 from engine.settings import Settings
-from engine.wiring import connected
+from engine.wiring import hot_store_only
 
 wave_argument = click.argument("wave_id", metavar="WAVE")
+
+SHOWN = ("state", "flag", "reason", "opens_at", "closes_at", "day", "tickets_void_before")
+"""Of a wave, what an act can change; its stock comes on top."""
 
 
 @click.group()
 def wave() -> None:
-    """Waves in the hot store: see them, pause, resume, close."""
+    """Waves in the hot store: see them, act on them.
+
+    An act is in force with the next batch of claims, whatever else is down. Doing it twice is safe.
+    """
 
 
 @wave.command("list")
@@ -35,8 +39,10 @@ def wave() -> None:
 @on_installation
 async def list_waves(settings: Settings, as_json: bool) -> None:
     """List waves with their state and what is left."""
-    async with connected(settings) as stores:
-        rows = [_row(live) for live in await _all_waves(stores.hot_store)]
+    async with hot_store_only(settings) as store:
+        shards = await Operations(store).shards()
+    seen = [Seen(shard, each) for shard in shards for each in shard.catalogue.waves if each.no in shard.waves]
+    rows = [_row(seen_members(each)) for each in seen]
     if as_json:
         print_json(rows)
         return
@@ -53,74 +59,127 @@ async def list_waves(settings: Settings, as_json: bool) -> None:
 @on_installation
 async def show(settings: Settings, wave_id: str, as_json: bool) -> None:
     """Show one wave: state, and what is left of each offer."""
-    async with connected(settings) as stores:
-        live = await _find(stores.hot_store, wave_id)
-    offers = {offer.no: offer for offer in live.catalogue.offers}
-    rows = [
-        {"offer": offers[int(no)].id, "left": live.left[int(no)], "stock": state.total, "terms": state.terms}
-        for no, state in live.state.offers.items()
-    ]
+    async with hot_store_only(settings) as store:
+        shown = seen_members(await Operations(store).look(wave_id))
     if as_json:
-        print_json(_row(live) | {"offers": rows})
+        print_json(shown)
         return
-    click.echo("  ".join(f"{name}: {value}" for name, value in _row(live).items() if value != ""))
+    click.echo("  ".join(f"{name}: {value}" for name, value in _row(shown).items() if value != ""))
     print_table(
-        ["offer", "left", "stock", "terms"],
-        [[str(value) for value in row.values()] for row in rows],
+        ["offer", "left", "stock", "claimed"],
+        [[str(offer[column]) for column in ("id", "left", "stock", "claimed")] for offer in shown["offers"]],
         empty="No offers.",
     )
 
 
-def _act_command(name: str, help_text: str, act: Callable[[HotStore, LiveWave, Actor], Awaitable[bool]]) -> None:
-    async def command(settings: Settings, wave_id: str, reason: str, actor: str) -> None:
-        async with connected(settings) as stores:
-            live = await _find(stores.hot_store, wave_id)
-            done = await act(stores.hot_store, live, Actor(actor, reason))
-        click.echo(f"{wave_id}: {name} done" if done else f"{wave_id}: nothing to do")
+async def _perform(settings: Settings, as_json: bool, perform: Callable[[Operations], Awaitable[Done]]) -> None:
+    async with hot_store_only(settings) as store:
+        done = await perform(Operations(store))
+    members = done_members(done)
+    if as_json:
+        print_json(members)
+    elif not done.done:
+        click.echo(f"{done.after.wave.id}: it was so already, nothing done")
+    else:
+        click.echo(f"{done.after.wave.id}: {done.act} done")
+        for line in _changes(members["before"], members["after"]):
+            click.echo(f"  {line}")
 
-    decorated = wave_argument(reason_option(actor_option(on_installation(command))))
+
+def _simple(name: str, help_text: str, perform: Callable[[Operations, str, Actor], Awaitable[Done]]) -> None:
+    async def command(settings: Settings, wave_id: str, reason: str, actor: str, as_json: bool) -> None:
+        by = Actor(actor, reason)
+        await _perform(settings, as_json, lambda operations: perform(operations, wave_id, by))
+
+    decorated = wave_argument(reason_option(actor_option(json_option(on_installation(command)))))
     wave.command(name, help=help_text)(decorated)
 
 
-async def _pause(store: HotStore, live: LiveWave, actor: Actor) -> bool:
-    return await acts.pause(store, live.catalogue.id, live.wave.no, actor)
+_simple("pause", "Let nobody claim from the next batch on, until `resume`. Users see the reason.", Operations.pause)
+_simple("resume", "End a pause.", Operations.resume)
+_simple("close", "End a wave for good, before its time. What was claimed stands.", Operations.close)
+_simple("cancel", "Call a wave off for good. Users see the reason. What was claimed stands.", Operations.cancel)
 
 
-async def _resume(store: HotStore, live: LiveWave, actor: Actor) -> bool:
-    return await acts.resume(store, live.catalogue.id, live.wave.no, actor)
+@wave.command()
+@wave_argument
+@click.argument("stock", metavar="OFFER=TOTAL...", nargs=-1, required=True)
+@reason_option
+@actor_option
+@json_option
+@on_installation
+async def restock(
+    settings: Settings, wave_id: str, stock: tuple[str, ...], reason: str, actor: str, as_json: bool
+) -> None:
+    """Set the stock of offers to these totals, with what is claimed; what was rolled over comes on top."""
+    totals, by = _totals(stock), Actor(actor, reason)
+    await _perform(settings, as_json, lambda operations: operations.restock(wave_id, totals, by))
 
 
-async def _close(store: HotStore, live: LiveWave, actor: Actor) -> bool:
-    return await acts.close(store, live.catalogue.id, live.wave.no, actor, now_ms=live.read_ms)
+@wave.command()
+@wave_argument
+@click.option("--opens-at", required=True, help='"YYYY-MM-DD HH:MM" in the campaign\'s zone, or RFC 3339.')
+@click.option("--closes-at", help="Likewise; default: it lasts as long as before.")
+@reason_option
+@actor_option
+@json_option
+@on_installation
+async def move(
+    settings: Settings, wave_id: str, opens_at: str, closes_at: str | None, reason: str, actor: str, as_json: bool
+) -> None:
+    """Give a wave that has not opened another time. Tickets stay good."""
+    by = Actor(actor, reason)
+    await _perform(settings, as_json, lambda operations: operations.move(wave_id, opens_at, closes_at, by))
 
 
-_act_command("pause", "Let nobody claim from the next batch on, until `resume`.", _pause)
-_act_command("resume", "End a pause.", _resume)
-_act_command("close", "End a wave for good, before its time. What was claimed stands.", _close)
+@wave.command("void-tickets")
+@wave_argument
+@click.option("--before", help='"YYYY-MM-DD HH:MM" in the campaign\'s zone, or RFC 3339; default: now.')
+@reason_option
+@actor_option
+@json_option
+@on_installation
+async def void_tickets(
+    settings: Settings, wave_id: str, before: str | None, reason: str, actor: str, as_json: bool
+) -> None:
+    """Void the tickets that were issued before an instant: their holders have to get new ones."""
+    by = Actor(actor, reason)
+    await _perform(settings, as_json, lambda operations: operations.void_tickets(wave_id, before, by))
 
 
-async def _all_waves(store: HotStore) -> list[LiveWave]:
-    shards = [await read_shard(store, campaign) for campaign in await loaded_campaigns(store)]
-    return [live for shard in shards if shard is not None for live in live_waves(shard)]
+def _totals(stock: tuple[str, ...]) -> dict[str, int]:
+    totals: dict[str, int] = {}
+    for text in stock:
+        offer, _, total = text.rpartition("=")
+        if not offer or not total.isascii() or not total.isdigit() or len(total) > 12:
+            raise UsageError(f"{text!r} is not OFFER=TOTAL: write for example mall-50=1500")
+        if offer in totals:
+            raise UsageError(f"{offer} is named twice")
+        totals[offer] = int(total)
+    return totals
 
 
-async def _find(store: HotStore, wave_id: str) -> LiveWave:
-    for live in await _all_waves(store):
-        if live.wave.id == wave_id:
-            return live
-    raise UsageError(f"no wave {wave_id} is in the hot store; `dropwave wave list` shows which are")
-
-
-def _row(live: LiveWave) -> dict[str, str | int]:
-    zone = live.catalogue.timezone
+def _row(shown: Members) -> dict[str, str | int]:
     return {
-        "wave": live.wave.id,
-        "campaign": live.catalogue.id,
-        "round": live.state.round,
-        "state": live.status(live.read_ms),
-        "opens_at": rfc3339(live.state.opens_ms, zone),
-        "closes_at": rfc3339(live.state.closes_ms, zone),
-        "left": sum(live.left.values()),
-        "stock": sum(offer.total for offer in live.state.offers.values()),
-        "reason": live.state.reason,
+        "wave": shown["id"],
+        "campaign": shown["campaign"],
+        "round": shown["round"],
+        "state": shown["state"],
+        "opens_at": shown["opens_at"],
+        "closes_at": shown["closes_at"],
+        "left": sum(offer["left"] for offer in shown["offers"]),
+        "stock": sum(offer["stock"] for offer in shown["offers"]),
+        "reason": shown["reason"],
     }
+
+
+def _changes(before: Members, after: Members) -> list[str]:
+    """What changed, from → to, a line each. Stock that is claimed meanwhile is not the act's."""
+    changed = [name for name in SHOWN if before[name] != after[name]]
+    if "state" in changed and "flag" in changed:
+        changed.remove("flag")  # it is only news of its own where it does not show: a pause before the opening
+    lines = [f"{name}: {before[name] or '-'} → {after[name] or '-'}" for name in changed]
+    for old, new in zip(before["offers"], after["offers"], strict=True):
+        if old["stock"] != new["stock"]:
+            lines.append(f"stock of {new['id']}: {old['stock']:,} → {new['stock']:,}, left {new['left']:,}")
+    return lines

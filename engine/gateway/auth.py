@@ -34,10 +34,11 @@ _EXPIRED: Final = Problem("token_expired")
 
 
 class Caller(Struct, frozen=True):
-    """Who a verified token speaks for, and its scopes."""
+    """Who a verified token speaks for, its scopes, and for the scope `ops` the role."""
 
     identity: Identity
     scopes: frozenset[str]
+    role: str = ""
 
 
 class TokenReader:
@@ -98,12 +99,13 @@ def is_clean(text: object, length_max: int) -> bool:
 def _caller(claims: dict[str, Any]) -> Caller | Problem:
     account, city, person = claims["sub"], claims.get("city", ""), claims.get("person", "")
     tags, scope = claims.get("tags", ()), claims.get("scope", "claim")
-    for name, value in (("sub", account), ("city", city), ("person", person), ("scope", scope)):
+    role = claims.get("role", "")
+    for name, value in (("sub", account), ("city", city), ("person", person), ("scope", scope), ("role", role)):
         if not is_clean(value, IDENTITY_LENGTH_MAX) or (name == "sub" and not value):
             return _bad_identity(name)
     if not isinstance(tags, list | tuple) or len(tags) > TAGS_MAX or not all(map(_is_tag, tags)):
         return _BAD_TAGS
-    return Caller(Identity(account, city, tuple(tags), person), frozenset(scope.split()))
+    return Caller(Identity(account, city, tuple(tags), person), frozenset(scope.split()), role)
 
 
 def _is_tag(tag: object) -> bool:

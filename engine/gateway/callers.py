@@ -12,9 +12,15 @@ from engine.gateway.auth import TOKEN_MISSING, Caller, TokenReader
 from engine.gateway.refusals import Problem
 
 USER_SCOPE: Final = "claim"
+OPS_SCOPE: Final = "ops"
 
 _FORGED: Final = Problem("unauthenticated", Words("the ticket is not valid", "领取凭证无效"))
 _FORBIDDEN: Final = Problem("forbidden", Words(f"this needs the scope {USER_SCOPE}", f"此操作需要权限 {USER_SCOPE}"))
+_NOT_OPS: Final = Problem("forbidden", Words(f"this needs the scope {OPS_SCOPE}", f"此操作需要权限 {OPS_SCOPE}"))
+_NOT_VIEWER: Final = Problem(
+    "forbidden", Words("this takes the role viewer or operator", "此操作需要角色 viewer 或 operator")
+)
+_NOT_OPERATOR: Final = Problem("forbidden", Words("this takes the role operator", "此操作需要角色 operator"))
 _TICKET_EXPIRED: Final = Problem("ticket_expired")
 _TICKET_MISMATCH: Final = Problem("ticket_mismatch")
 _RULE_WORDS: Final[dict[str, Words]] = {
@@ -42,13 +48,30 @@ class Doorkeeper:
 
     def user(self, authorization: str) -> Caller | Problem:
         """The user behind a Bearer token."""
-        scheme, _, credentials = authorization.partition(" ")
-        if scheme.lower() != "bearer":
-            return TOKEN_MISSING
-        caller = self._tokens.read(credentials.strip())
+        caller = self._bearer(authorization)
         if isinstance(caller, Caller) and USER_SCOPE not in caller.scopes:
             return _FORBIDDEN
         return caller
+
+    def viewer(self, authorization: str) -> Caller | Problem:
+        """Who may see what operators see. A token without a role is a viewer's."""
+        caller = self._bearer(authorization)
+        if isinstance(caller, Problem):
+            return caller
+        if OPS_SCOPE not in caller.scopes:
+            return _NOT_OPS
+        return caller if caller.role in ("", "viewer", "operator") else _NOT_VIEWER
+
+    def operator(self, authorization: str) -> Caller | Problem:
+        """Who may act."""
+        caller = self.viewer(authorization)
+        return caller if isinstance(caller, Problem) or caller.role == "operator" else _NOT_OPERATOR
+
+    def _bearer(self, authorization: str) -> Caller | Problem:
+        scheme, _, credentials = authorization.partition(" ")
+        if scheme.lower() != "bearer":
+            return TOKEN_MISSING
+        return self._tokens.read(credentials.strip())
 
     def user_or_ticket(self, authorization: str, wave: str) -> Caller | Ticket | Problem:
         """The user behind a Bearer token, or a ticket for that wave."""
@@ -69,6 +92,8 @@ def asker_in(live: LiveWave, caller: Caller | Ticket) -> Asker | Problem:
         return _TICKET_MISMATCH
     if caller.by != live.catalogue.by:
         return _TICKET_EXPIRED  # it counts the account where persons are counted now, or the other way round
+    if caller.issued_ms < live.state.void_before_ms:
+        return _TICKET_EXPIRED
     return Asker(caller.account, caller.claimant, caller.broken_rule)
 
 

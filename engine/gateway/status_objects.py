@@ -23,8 +23,9 @@ def wave_members(live: LiveWave, status: WaveStatus) -> Members:
         "opens_at": rfc3339(state.opens_ms, catalogue.timezone),
         "closes_at": rfc3339(state.closes_ms, catalogue.timezone),
     }
-    if state.reason and status in ("paused", "closed", "cancelled"):
-        members["reason"] = state.reason
+    reason = live.stopped if status == "paused" and live.stopped else state.reason
+    if reason and status in ("paused", "closed", "cancelled"):
+        members["reason"] = reason
     if state.closed_ms:
         members["closed_at"] = rfc3339(state.closed_ms, catalogue.timezone)
     members["offers"] = [

@@ -65,7 +65,9 @@ class TicketEndpoint:
 
 def ticket_for(live: LiveWave, account: str, claimant: str, now_ms: int) -> Ticket:
     """A ticket for somebody who may claim in that wave."""
-    return Ticket(live.catalogue.id, live.wave.id, account, claimant, live.catalogue.by, "", now_ms)
+    # Where this process's estimate of the clock is behind, a new ticket must not be among those that were voided.
+    issued_ms = max(now_ms, live.state.void_before_ms)
+    return Ticket(live.catalogue.id, live.wave.id, account, claimant, live.catalogue.by, "", issued_ms)
 
 
 def remaining(live: LiveWave, held: list[Claim]) -> int:

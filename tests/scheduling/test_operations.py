@@ -135,7 +135,7 @@ async def test_where_a_wave_cannot_move(drop: Drop, operations: Operations) -> N
         ("last", now_ms + HOUR_MS, None, "unsold in wave later goes to wave last, and wave later only closes at"),
     ):
         with pytest.raises(ActRefused, match=words):
-            await operations.move(moved, local(opens_ms), closes_ms and local(closes_ms), OPS)
+            await operations.move(moved, local(opens_ms), local(closes_ms) if closes_ms else None, OPS)
     await operations.close("later", OPS)
     assert (await operations.move("last", local(now_ms + HOUR_MS), None, OPS)).done, "later has nothing to wait for"
     with pytest.raises(ActRefused, match="wave later is closed"):
