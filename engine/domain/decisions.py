@@ -49,6 +49,9 @@ class WaveState(Struct, frozen=True):
     rolled_out: dict[str, int] | None = None
     """Units that this wave left unsold and gave away, by offer number; None where it has not given any away."""
 
+    revision: int = 0
+    """Of the catalogue that the wave was last put from."""
+
     def moved_units(self, offer_no: str) -> int:
         """How many units of that offer the wave has more (or less) than its campaign gives it, by rollovers."""
         gained = sum(units.get(offer_no, 0) for units in self.rolled_in.values())
@@ -68,6 +71,7 @@ class WaveState(Struct, frozen=True):
                 str(no): OfferState(total, offers[no].current.version, offers[no].current.promise.offer.value)
                 for no, total in wave.stock.items()
             },
+            revision=catalogue.revision,
         )
 
 
@@ -83,6 +87,7 @@ ActKind = Literal[
     "void_tickets",
     "roll_out",
     "roll_in",
+    "lapse",
     "stop",
     "start",
 ]

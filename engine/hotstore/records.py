@@ -19,10 +19,10 @@ decision in it), `at` (the store's clock, ms) and one of
    where claimed_at_ms = at + late_ms (0 unless the clock had stepped back);
  - `act`: an `ActLine` as JSON; then `first` equals `last`.
 
-**meta** fields: `last` (number of the last decision), `act` and `act_id` (number and id of the last
-act), `claims` and `value` (counted against the campaign's cap), `rules` (`Rules` as JSON), `catalogue`
-(`Catalogue` as JSON), `wave:<no>` (`WaveState` as JSON), `latch:<no>` (1 once the wave was seen
-open), `sold_out:<wave>:<offer>` (ms, since when).
+**meta** fields: `last` (number of the last decision), `act` (number of the last act), `act_id` (ids of the
+last acts, newest first), `claims` and `value` (counted against the campaign's cap), `rules` (`Rules` as
+JSON), `catalogue` (`Catalogue` as JSON), `wave:<no>` (`WaveState` as JSON), `latch:<no>` (1 once the wave
+was seen open), `sold_out:<wave>:<offer>` (ms, since when).
 """
 
 from typing import Any

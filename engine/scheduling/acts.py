@@ -19,31 +19,60 @@ OVER = ("closed", "cancelled")
 
 
 async def put_wave(
-    store: HotStore, campaign: str, wave_no: int, state: WaveState, actor: Actor, *, after_act: int | None = None
+    store: HotStore,
+    campaign: str,
+    wave_no: int,
+    state: WaveState,
+    actor: Actor,
+    *,
+    now_ms: int = 0,
+    after_act: int | None = None,
 ) -> bool:
     """Put a wave's schedule, stock and terms.
 
     What was done to it since stays (a pause, units rolled over, void tickets); a wave that is over stays as it is.
+    One that has opened by `now_ms` of the store's clock keeps its opening and all of its stock; one that opens in
+    the moment of the put is refused, and is put as an opened one at the next look.
     """
+
+    def has_opened(before: WaveState) -> bool:
+        return now_ms >= before.opens_ms
 
     def change(before: WaveState | None) -> WaveState:
         if before is None:
             return state
         if before.state in OVER:
             return before
+        put = _opened(before, state) if has_opened(before) else state
         kept = replace(
-            state,
+            put,
             state=before.state,
             reason=before.reason,
             closed_ms=before.closed_ms,
             void_before_ms=before.void_before_ms,
             rolled_in=before.rolled_in,
         )
-        totals = {no: offer.total + kept.moved_units(no) for no, offer in state.offers.items()}
-        return replace(kept, offers={no: replace(offer, total=totals[no]) for no, offer in state.offers.items()})
+        totals = {no: offer.total + kept.moved_units(no) for no, offer in put.offers.items()}
+        after = replace(kept, offers={no: replace(offer, total=totals[no]) for no, offer in put.offers.items()})
+        return before if replace(after, revision=before.revision) == before else after
 
-    return await change_wave(
-        store, campaign, wave_no, "put_wave", actor, change, lambda _before, _after: Bounds(after_act=after_act)
+    def bounds(before: WaveState | None, _after: WaveState) -> Bounds:
+        opens_ms = 0 if before is None or has_opened(before) else before.opens_ms
+        return Bounds(not_after_ms=opens_ms, after_act=after_act)
+
+    return await change_wave(store, campaign, wave_no, "put_wave", actor, change, bounds)
+
+
+def _opened(before: WaveState, state: WaveState) -> WaveState:
+    """What of `state` an opened wave can still become. The ledger took the change before the opening, or it would
+    have refused it; by now units were given by what the wave was when it opened."""
+    offers = {no: replace(offer, total=offer.total - before.moved_units(no)) for no, offer in before.offers.items()}
+    for no, offer in state.offers.items():
+        least = offers[no].total if no in offers else 0
+        offers[no] = replace(offer, total=max(offer.total, least))
+    closes_ms = state.closes_ms if state.opens_ms == before.opens_ms else before.closes_ms
+    return replace(
+        state, round=before.round, day=before.day, opens_ms=before.opens_ms, closes_ms=closes_ms, offers=offers
     )
 
 
@@ -172,7 +201,15 @@ async def start(store: HotStore, campaign: str, actor: Actor) -> bool:
     return await change_rules(store, campaign, "start", actor, lambda shard: replace(shard.rules, stopped=""))
 
 
-async def roll_out(store: HotStore, campaign: str, wave_no: int, left: Mapping[str, int], actor: Actor) -> bool:
+async def roll_out(
+    store: HotStore,
+    campaign: str,
+    wave_no: int,
+    left: Mapping[str, int],
+    actor: Actor,
+    *,
+    after_act: int | None = None,
+) -> bool:
     """First half of a rollover: a closed wave gives away what it has left, by offer number. Done once.
 
     Until the other half is done, the units stand in this wave's `rolled_out`, so none is lost in between.
@@ -182,17 +219,23 @@ async def roll_out(store: HotStore, campaign: str, wave_no: int, left: Mapping[s
         wave = _put(before)
         if wave.rolled_out is not None:
             return wave
-        if wave.state != "closed":
-            raise ActRefused(f"wave {wave.id} is not closed: what it has left can still be claimed")
+        _refuse_unless_closed(wave)
         given = {no: units for no, units in left.items() if units}
         offers = {no: replace(offer, total=offer.total - given.get(no, 0)) for no, offer in wave.offers.items()}
         return replace(wave, offers=offers, rolled_out=given)
 
-    return await change_wave(store, campaign, wave_no, "roll_out", actor, change)
+    return await change_wave(store, campaign, wave_no, "roll_out", actor, change, _next_after(after_act))
 
 
 async def roll_in(
-    store: HotStore, campaign: str, wave_no: int, from_wave_no: int, units: Mapping[str, int], actor: Actor
+    store: HotStore,
+    campaign: str,
+    wave_no: int,
+    from_wave_no: int,
+    units: Mapping[str, int],
+    actor: Actor,
+    *,
+    after_act: int | None = None,
 ) -> bool:
     """Second half of a rollover: a wave gets the units that another one gave away. Done once for each source."""
 
@@ -206,7 +249,32 @@ async def roll_in(
             offers[no] = replace(offers[no], total=offers[no].total + gained)
         return replace(wave, offers=offers, rolled_in={**wave.rolled_in, str(from_wave_no): dict(units)})
 
-    return await change_wave(store, campaign, wave_no, "roll_in", actor, _unless_over(change))
+    return await change_wave(store, campaign, wave_no, "roll_in", actor, _unless_over(change), _next_after(after_act))
+
+
+async def lapse(store: HotStore, campaign: str, wave_no: int, actor: Actor, *, after_act: int) -> bool:
+    """No wave can get what a closed one has left: it keeps the units, for nobody. Undoes a first half.
+
+    Right only as the next act behind the one after which the caller saw that the other wave does not have them.
+    """
+
+    def change(before: WaveState | None) -> WaveState:
+        wave = _put(before)
+        _refuse_unless_closed(wave)
+        back = wave.rolled_out or {}
+        offers = {no: replace(offer, total=offer.total + back.get(no, 0)) for no, offer in wave.offers.items()}
+        return replace(wave, offers=offers, rolled_out={})
+
+    return await change_wave(store, campaign, wave_no, "lapse", actor, change, _next_after(after_act))
+
+
+def _next_after(act: int | None) -> Callable[[WaveState | None, WaveState], Bounds]:
+    return lambda _before, _after: Bounds(after_act=act)
+
+
+def _refuse_unless_closed(wave: WaveState) -> None:
+    if wave.state != "closed":
+        raise ActRefused(f"wave {wave.id} is not closed: what it has left can still be claimed")
 
 
 def _unless_over(change: Callable[[WaveState], WaveState]) -> Callable[[WaveState | None], WaveState]:

@@ -14,6 +14,7 @@ from engine.domain.campaign import Catalogue
 from engine.domain.decisions import ActKind, ActLine, Rules, WaveState
 from engine.errors import ActOutrun, ActRefused, HotStoreUnavailable, ReplyLost, UsageError
 from engine.hotstore.decide import act
+from engine.hotstore.scripts import Fenced
 from engine.hotstore.store import HotStore
 from engine.hotstore.view import ShardView, read_shard
 
@@ -68,7 +69,9 @@ async def change_wave(
         after = change(before)
         if after == before:
             return None
-        line = _line(shard, kind, actor, wave_no=wave_no, revision=shard.catalogue.revision, state=after)
+        # Between a put of this wave and that of its campaign, what is done to the wave builds on the newer revision.
+        revision = max(shard.catalogue.revision, before.revision if before else 0)
+        line = _line(shard, kind, actor, wave_no=wave_no, revision=revision, state=after)
         return line, bounds(before, after)
 
     return await _perform(store, campaign, actor, line_of)
@@ -107,6 +110,8 @@ async def _perform(
         shard = await read_shard(store, campaign)
         if shard is None:
             raise HotStoreUnavailable(f"{campaign} is not in the hot store")
+        if not shard.bound:  # an old copy, maybe: what it says of the wave is no ground to refuse or to do nothing
+            raise Fenced(f"{campaign} is being recovered")
         found = line_of(shard)
         if found is None:
             return False
@@ -124,7 +129,11 @@ async def _perform(
 async def _send(
     store: HotStore, shard: ShardView, line: ActLine, actor: Actor, bounds: Bounds, catalogue: Catalogue | None
 ) -> None:
-    """Send an act; where the reply is lost, the same act again: under its id it is done once."""
+    """Send an act; where the reply is lost, the same act again: under its id it is done once.
+
+    Once a reply was lost, "surely nothing was done" can only be said of the repetition: that is ReplyLost still.
+    """
+    lost = False
     for attempt in range(1, TRIES_MAX + 1):
         try:
             await act(
@@ -138,8 +147,13 @@ async def _send(
                 catalogue=catalogue,
             )
         except ReplyLost:
+            lost = True
             if attempt == TRIES_MAX:
                 raise
+        except HotStoreUnavailable as error:
+            if not lost:
+                raise
+            raise ReplyLost(f"it is not known whether the act was done: {error}") from error
         else:
             return
 

@@ -23,7 +23,7 @@ import structlog
 
 from engine.domain.campaign import Catalogue
 from engine.domain.decisions import WaveState
-from engine.errors import ActRefused, DropwaveError, LeaseLost, ShardBroken
+from engine.errors import ActOutrun, ActRefused, DropwaveError, LeaseLost, ShardBroken
 from engine.hotstore.store import HotStore
 from engine.hotstore.view import ShardView, loaded_campaigns, read_shard
 from engine.ledger.campaigns import all_catalogues
@@ -109,6 +109,8 @@ class Steward:
             except ShardBroken as error:
                 log.error("shard needs a person", campaign=catalogue.id, error=str(error))
                 self._left_alone_until_s[catalogue.id] = time.monotonic() + BROKEN_PAUSE_S
+            except ActOutrun as error:  # an operator was faster: the next pass sees what came of it
+                log.info("steward looks again", campaign=catalogue.id, error=str(error))
             except DropwaveError as error:
                 log.warning("steward could not finish", campaign=catalogue.id, error=f"{type(error).__name__}: {error}")
 
@@ -128,8 +130,8 @@ class Steward:
             return
         if shard.catalogue.revision < catalogue.revision:
             await self._put(catalogue, shard, lease)
-        await self._close_what_is_over(shard, lease)
-        await self._roll_over(catalogue, shard, lease)
+        if not await self._close_what_is_over(shard, lease):  # what was just closed is seen closed by the next pass
+            await self._roll_over(catalogue, shard, lease)
 
     async def _put(self, catalogue: Catalogue, shard: ShardView, lease: Lease) -> None:
         """Waves first: a revision that is there is there whole.
@@ -143,36 +145,61 @@ class Steward:
             return
         for wave in catalogue.waves:
             state = WaveState.of(catalogue, wave)
-            done = await acts.put_wave(self._store, catalogue.id, wave.no, state, actor, after_act=last_act)
-            last_act += done
+            last_act += await acts.put_wave(
+                self._store, catalogue.id, wave.no, state, actor, now_ms=shard.now_ms, after_act=last_act
+            )
         await acts.put_campaign(self._store, catalogue, actor, after_act=last_act)
         log.info("campaign put", campaign=catalogue.id, revision=catalogue.revision, waves=len(catalogue.waves))
 
     async def _roll_over(self, catalogue: Catalogue, shard: ShardView, lease: Lease) -> None:
-        """What a closed wave has left goes to the wave that its campaign names, once the close is in the ledger."""
-        numbers = {wave.id: wave.no for wave in catalogue.waves}
-        for wave in catalogue.waves:
-            source, target_no = shard.waves.get(wave.no), numbers.get(wave.rollover or "")
-            if source is None or target_no is None or source.state != "closed":
-                continue
-            actor = Actor(ROLE, f"unsold in {wave.id}", lease.term)
-            if source.rolled_out is None:
-                if self._settled_acts.get(catalogue.id) == shard.act:
-                    left = {no: shard.left[wave.no, int(no)] for no in source.offers}
-                    await acts.roll_out(self._store, catalogue.id, wave.no, left, actor)
-            elif source.rolled_out and (target := shard.waves.get(target_no)) is not None:
-                if str(wave.no) in target.rolled_in or target.state in acts.OVER:
-                    continue
-                await acts.roll_in(self._store, catalogue.id, target_no, wave.no, source.rolled_out, actor)
-                log.info("rolled over", wave=wave.id, to=target.id, units=sum(source.rolled_out.values()))
+        """What a closed wave has left goes to the wave that its campaign names, once the close is in the ledger.
 
-    async def _close_what_is_over(self, shard: ShardView, lease: Lease) -> None:
+        Where that wave is over, the units stay and lapse. Each act is the next one behind what was seen here: an
+        operator who cancels the other wave at this moment is seen first.
+        """
+        numbers = {wave.id: wave.no for wave in catalogue.waves}
+        last_act = shard.act
+        settled = self._settled_acts.get(catalogue.id) == last_act
+        for wave in catalogue.waves:
+            source, target_no = shard.waves.get(wave.no), numbers.get(wave.rollover or "", 0)
+            target = shard.waves.get(target_no)
+            if source is None or target is None or source.state != "closed":
+                continue
+            if (
+                source.rolled_out == {}
+                or str(wave.no) in target.rolled_in
+                or (source.rolled_out is None and not settled)
+            ):
+                continue
+            place, actor = (self._store, catalogue.id), Actor(ROLE, f"unsold in {wave.id}", lease.term)
+            try:
+                if target.state in acts.OVER:
+                    lapses = Actor(ROLE, f"unsold in {wave.id}: {target.id} is {target.state}", lease.term)
+                    last_act += await acts.lapse(*place, wave.no, lapses, after_act=last_act)
+                elif source.rolled_out is None:
+                    left = {no: shard.left[wave.no, int(no)] for no in source.offers}
+                    last_act += await acts.roll_out(*place, wave.no, left, actor, after_act=last_act)
+                else:
+                    units = source.rolled_out
+                    last_act += await acts.roll_in(*place, target_no, wave.no, units, actor, after_act=last_act)
+                    log.info("rolled over", wave=wave.id, to=target.id, units=sum(units.values()))
+            except (ActOutrun, LeaseLost):
+                raise
+            except ActRefused as error:  # the other waves go on
+                log.warning("not rolled over", wave=wave.id, to=target.id, error=str(error))
+
+    async def _close_what_is_over(self, shard: ShardView, lease: Lease) -> bool:
+        """Close what is past its closing; whether any wave was."""
         actor = Actor(ROLE, "closing time", lease.term)
+        closed = False
         for wave_no, wave in shard.waves.items():
             if wave.state in ("live", "paused") and shard.now_ms >= wave.closes_ms:
                 try:
-                    await acts.close(self._store, shard.campaign, wave_no, actor, now_ms=shard.now_ms, on_schedule=True)
+                    closed |= await acts.close(
+                        self._store, shard.campaign, wave_no, actor, now_ms=shard.now_ms, on_schedule=True
+                    )
                 except LeaseLost:
                     raise
                 except ActRefused as error:  # the store's clock stepped back, or an operator was faster
                     log.info("wave not closed", wave=wave.id, error=str(error))
+        return closed

@@ -7,9 +7,9 @@
 -- ARGV  1 epoch       the caller believes to be live
 --       2 term        of the steward's lease; '' for an operator's act, which needs none
 --       3 number      one above the last act's
---       4 id          of this act: the same id again is answered like the first time
+--       4 id          of this act: the same id again is answered like the first time, also when others came since
 --       5 not_before  store time (ms) before which it is refused; 0: at once
---       6 not_after   store time (ms) from which on it is refused; 0: never
+--       6 not_after   store time (ms) from which on it is refused, and once the wave was seen open; 0: never
 --       7 line        ActLine as JSON, for the log
 --       8 wave        number; '' for an act on the campaign
 --       9 state       WaveState as JSON; on the campaign: Rules as JSON
@@ -18,12 +18,13 @@
 --       {'done', now_ms}           was done before, under this id
 --       {'older', now_ms, number}  refused: that act was last
 --       {'early', now_ms}          refused: not_before is still to come
---       {'late', now_ms}           refused: not_after has come
+--       {'late', now_ms}           refused: not_after has come, or the clock stepped back behind it
 --       {'below', now_ms, offer, claimed}  refused: that many units are claimed already
 --       {'lease', now_ms}          refused: a later steward was here
 --       {'fenced', …}, {'epoch', …}  as in claim.lua
 -- include fence.lua
 
+local IDS_MAX = 16  -- acts that may come between a lost reply and its repetition; far more than ever do
 local head, log, meta, left_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local epoch, term, number, id = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local not_before, not_after = tonumber(ARGV[5]), tonumber(ARGV[6])
@@ -38,10 +39,21 @@ end
 if term ~= '' and lease_lost(head, term) then return {'lease', whole(now)} end
 
 local known = redis.call('HMGET', meta, 'last', 'act', 'act_id')
-if known[3] == id then return {'done', whole(now)} end
+-- The ids of the last acts, not only of the last one: where a reply was lost and somebody else's act came before
+-- the repetition, this act would be worked out anew and undo the other's.
+local ids, ids_kept = {id}, 1
+for done_id in string.gmatch(known[3], '%S+') do
+  if done_id == id then return {'done', whole(now)} end
+  if ids_kept < IDS_MAX then
+    ids_kept = ids_kept + 1
+    ids[ids_kept] = done_id
+  end
+end
 if tonumber(number) <= tonumber(known[2]) then return {'older', whole(now), known[2]} end
 if now < not_before then return {'early', whole(now)} end
-if not_after > 0 and now >= not_after then return {'late', whole(now)} end
+if not_after > 0 and (now >= not_after or redis.call('HEXISTS', meta, 'latch:' .. wave_no) == 1) then
+  return {'late', whole(now)}
+end
 
 -- Stock moves by the difference of the totals, in the same step in which nobody can claim. An offer that is no
 -- longer in the wave leaves no units behind: they would be there twice once it comes back.
@@ -78,7 +90,7 @@ end
 local sequence = tonumber(known[1]) + 1
 redis.call('XADD', log, epoch .. '-' .. whole(sequence),
   'v', '1', 'first', whole(sequence), 'at', whole(now), 'act', line)
-redis.call('HSET', meta, 'last', whole(sequence), 'act', number, 'act_id', id)
+redis.call('HSET', meta, 'last', whole(sequence), 'act', number, 'act_id', table.concat(ids, ' '))
 if wave_no ~= '' then
   redis.call('HSET', meta, 'wave:' .. wave_no, state)
   if #new_left > 0 then redis.call('HSET', left_key, unpack(new_left)) end
