@@ -48,6 +48,7 @@ class TestServers:
         self._runner = asyncio.Runner(loop_factory=asyncio.SelectorEventLoop)
         self._redis: EmbeddedRedis | None = None
         self._postgres: EmbeddedPostgres | None = None
+        self._admin: asyncpg.Connection | None = None
         self._numbers = itertools.count(1)
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
@@ -68,6 +69,7 @@ class TestServers:
         if self._postgres is None:
             self._postgres = EmbeddedPostgres(self.folder / "postgres")
             self.run(self._postgres.start())
+            self._admin = self.run(_connect(self._postgres.url))
             self._execute(f"create database {_TEMPLATE}")
             url = self._address(_TEMPLATE)
             self.run(migrate(url, Settings(database_url=url)))
@@ -81,6 +83,8 @@ class TestServers:
 
     def close(self) -> None:
         """Stop what was started, remove the data."""
+        if self._admin is not None:
+            self.run(self._admin.close())
         for server in (self._redis, self._postgres):
             if server is not None:
                 self.run(server.stop())
@@ -92,11 +96,9 @@ class TestServers:
         return self._postgres.url.rpartition("/")[0] + "/" + database
 
     def _execute(self, statement: str) -> None:
-        async def execute() -> None:
-            connection = await asyncpg.connect(self._address("postgres"))
-            try:
-                await connection.execute(statement)
-            finally:
-                await connection.close()
+        assert self._admin is not None
+        self.run(self._admin.execute(statement))
 
-        self.run(execute())
+
+async def _connect(url: str) -> asyncpg.Connection:
+    return await asyncpg.connect(url)
