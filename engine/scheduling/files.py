@@ -40,7 +40,7 @@ REQUIRED_KEYS = {
 }
 CAMPAIGN_KEYS = (
     "campaign", "title", "timezone", "currency", "limits", "by", "eligibility", "use", "validity", "cap",
-    "stores", "offers", "wave_defaults", "waves",
+    "sandbox", "stores", "offers", "wave_defaults", "waves",
 )  # fmt: skip
 DEFAULT_LIMITS = (Limit(1, "campaign"),)
 _CURRENCY = re.compile(r"[A-Z]{3}")
@@ -101,6 +101,7 @@ class _Reading:
         self._eligibility = self._section("eligibility", lambda place: read_eligibility(place, lists))
         self._use = self._section("use", read_use)
         self._cap = self._section("cap", read_cap)
+        self._sandbox = self._section("sandbox", lambda place: place.flag())
         self._stores = self._section("stores", read_stores)
         self._offers = self._section("offers", lambda place: read_offers(place, self._stores))
         ids = self._offers.ids if self._offers else None
@@ -130,6 +131,7 @@ class _Reading:
             eligibility=self._eligibility or Eligibility(),
             use=self._use or Use(),
             cap=self._cap or Cap(),
+            sandbox=self._sandbox or False,
         )
 
     def _check_together(self) -> None:

@@ -166,6 +166,16 @@ class Place:
         self.wrong(f"{shown(scalar.text)} is not possible here: write {', '.join(others)} or {last}")
         return None
 
+    def flag(self) -> bool | None:
+        """`true` or `false`, without quotes."""
+        scalar = self._scalar("true")
+        if scalar is None:
+            return None
+        if scalar.plain and scalar.text in ("true", "false"):
+            return scalar.text == "true"
+        self.wrong(f"must be true or false, without quotes, not {shown(scalar.text)}")
+        return None
+
     def whole(self, least: int, most: int, what: str = "a whole number") -> int | None:
         """A whole number from `least` to `most`, written in digits without quotes."""
         scalar = self._scalar(str(least))

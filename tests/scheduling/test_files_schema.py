@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 SCHEMA = json.loads((ROOT / "docs" / "campaign.schema.json").read_text())
 PAGE = (ROOT / "docs" / "campaign-files.md").read_text()
 DEFINITIONS = SCHEMA["definitions"]
-TYPES = {"object": dict, "array": list, "string": str, "integer": int}
+TYPES = {"object": dict, "array": list, "string": str, "integer": int, "boolean": bool}
 PLAIN = {"$schema", "title", "description", "examples", "definitions"}
 
 
@@ -46,7 +46,9 @@ AT_LEAST, AT_MOST = (
 )
 KEYWORDS: dict[str, Callable[[Any, Any, dict], bool]] = {
     "$ref": lambda value, wanted, schema: fits(value, DEFINITIONS[wanted.removeprefix("#/definitions/")]),
-    "type": lambda value, wanted, schema: isinstance(value, TYPES[wanted]) and not isinstance(value, bool),
+    "type": lambda value, wanted, schema: (
+        isinstance(value, TYPES[wanted]) and (wanted == "boolean") == isinstance(value, bool)
+    ),
     "enum": lambda value, wanted, schema: value in wanted,
     "const": lambda value, wanted, schema: value == wanted,
     "allOf": lambda value, wanted, schema: all(fits(value, each) for each in wanted),
