@@ -387,8 +387,9 @@ async def test_while_the_ledger_is_away_nobody_is_kept_longer_than_the_deadline(
     hall.ledger_away = True
     outcomes = await asyncio.gather(*(hall.claim(ask(name)) for name in "abc"))
     assert outcomes == [OUTCOME_UNKNOWN] * 3
-    assert hall.watch is not None
-    await wait_until(lambda: not hall.watch._waiting, what="those who have given up are forgotten")
+    watch = hall.watch
+    assert watch is not None
+    await wait_until(lambda: not watch._waiting, what="those who have given up are forgotten")
     hall.ledger_away = False
     await hall.stage.settle()
     assert isinstance(await hall.claim(ask("a")), Claimed)

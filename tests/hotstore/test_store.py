@@ -200,7 +200,7 @@ async def test_an_answer_that_comes_too_late_is_not_taken_for_the_next_one(throu
     await through.call("SET", "who", "me")
     trap = proxy.trap(b"BLPOP", Fault.DELAY)
     with pytest.raises(ReplyLost):
-        await through.call("BLPOP", "nothing", 0.01, wait_s=0.05)
+        await through.call("BLPOP", "nothing", "0.01", wait_s=0.05)
     trap.release()
     for _ in range(3):
         assert await through.call("GET", "who") == b"me"

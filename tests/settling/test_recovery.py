@@ -21,7 +21,7 @@ from engine.settings import Settings
 from engine.settling.writer import Writer
 from tests.support.drop import HOUR_MS, ask, campaign, wave
 from tests.support.own_redis import OwnRedis, own_redis
-from tests.support.stage import Interrupted, Stage, hook_ledger, hook_store
+from tests.support.stage import Interrupted, Stage, hook, hook_store
 
 STOCK = 12
 OPS = Actor("ops", "a reason")
@@ -297,8 +297,7 @@ async def _dies(
         if now == step:
             raise Interrupted
 
-    hook = hook_store if at == "store" else hook_ledger
-    hook(store if at == "store" else ledger, **{moment: die})  # type: ignore[operator]
+    hook(store if at == "store" else ledger, **{moment: die})
     try:
         await dying.recover()
     except Interrupted:
@@ -337,8 +336,7 @@ async def test_a_steward_that_slept_at_any_step_changes_nothing_any_more(
                 await stage.recover(term + 1)
                 await stage.drop.granted(ask(f"while {at} {step} slept", 1, wave=1 + step % 2))
 
-        hook = hook_store if at == "store" else hook_ledger
-        hook(late_store if at == "store" else late_ledger, before=sleep)  # type: ignore[operator]
+        hook(late_store if at == "store" else late_ledger, before=sleep)
         try:
             await late.recovery.recover(stage.catalogue, term)
         except (LeaseLost, CursorMoved, ShardBroken):
@@ -391,8 +389,7 @@ async def test_a_writer_that_settles_in_between(
                 with contextlib.suppress(CursorMoved):
                     await stage.settle()
 
-        hook = hook_store if at == "store" else hook_ledger
-        hook(racing_store if at == "store" else racing_ledger, before=settle)  # type: ignore[operator]
+        hook(racing_store if at == "store" else racing_ledger, before=settle)
         await racing.recover()
         await stage.whole()
         await stage.settle()

@@ -136,7 +136,7 @@ class Proxy:
     async def accept(self) -> None:
         """Take connections, on the port as before."""
         if self._listener is None:
-            self._listener = await asyncio.start_server(self._connected, LOOPBACK, self.port)
+            self._listener = await asyncio.start_server(self._take, LOOPBACK, self.port)
             self.port = self._listener.sockets[0].getsockname()[1]
 
     def stall(self) -> None:
@@ -149,12 +149,13 @@ class Proxy:
 
     # What it does
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        task = asyncio.current_task()
-        assert task is not None
+        task = asyncio.create_task(self._connected(reader, writer))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             server = await asyncio.open_connection(self._host, self._server_port)
         except OSError:

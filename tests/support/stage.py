@@ -117,7 +117,7 @@ def hook_store(store: HotStore, before: Hook | None = None, after: Hook | None =
             await after(step)
         return answer
 
-    store._exchange = hooked  # type: ignore[method-assign]  # the one place through which everything goes
+    store._exchange = hooked  # type: ignore[method-assign, assignment]  # everything goes through it
 
 
 def hook_ledger(ledger: Ledger, before: Hook | None = None, after: Hook | None = None) -> None:
@@ -134,4 +134,12 @@ def hook_ledger(ledger: Ledger, before: Hook | None = None, after: Hook | None =
         if after:
             await after(step)
 
-    ledger._connection = hooked  # type: ignore[method-assign]  # the one place through which everything goes
+    ledger._connection = hooked  # type: ignore[method-assign]  # everything goes through it
+
+
+def hook(place: HotStore | Ledger, before: Hook | None = None, after: Hook | None = None) -> None:
+    """The one or the other."""
+    if isinstance(place, HotStore):
+        hook_store(place, before, after)
+    else:
+        hook_ledger(place, before, after)
