@@ -134,19 +134,28 @@ async def test_a_replica_decides_nothing(own: OwnRedis, store: HotStore, setting
 async def test_a_replica_that_has_all_data_and_is_promoted_is_fenced(
     own: OwnRedis, store: HotStore, settings: Settings, redis_url: str
 ) -> None:
-    drop = await dropped(store)
-    await drop.granted(ask("winner"))
+    """It shows the very incarnation of its master, which the shard is bound to; promoted it is another one."""
     password, _, address = redis_url.removeprefix("redis://:").partition("@")
     port = address.partition(":")[2].partition("/")[0]
     copy = await HotStore.connect(own.url, settings)
+    await store.call("SET", "something", "to copy")
     await copy.call("CONFIG", "SET", "masterauth", password)
     await copy.call("REPLICAOF", "127.0.0.1", port)
-    await wait_until(lambda: _has(copy, drop.keys.holders), what="the replica has copied everything")
+    await wait_until(lambda: _has(copy, "something"), what="the replica follows")
+    drop = await dropped(store)
+    await drop.granted(ask("winner"))
     copied = Drop(copy, drop.catalogue)
     copied.epoch = drop.epoch
-    with pytest.raises(HotStoreUnavailable):
-        await copied.claim(ask("winner"))
+
+    async def has_copied() -> bool:
+        return await copy.call("HLEN", drop.keys.holders) == 2
+
+    await wait_until(has_copied)
+    assert await copy.incarnation() == await store.incarnation()
+    await assert_fenced(copied, "not the incarnation")
+    assert not (await copied.view()).bound
     await copy.call("REPLICAOF", "NO", "ONE")
+    assert await copy.incarnation() != await store.incarnation()
     await assert_fenced(copied, "not the incarnation")
     await copy.close()
 
