@@ -1,28 +1,43 @@
 """Campaigns: applying one, whole and in one transaction, and reading them back.
 
 The same file applied again changes nothing. Reading is in `ledger.catalogues`, what forbids an apply in
-`ledger.changes`.
+`ledger.refusals`.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
-from engine.domain.campaign import Campaign, Catalogue, Wave
+from engine.domain.campaign import Campaign, Catalogue, Promise, Wave
 from engine.domain.codes import campaign_prefix
 from engine.errors import RevisionMoved, UsageError
 from engine.ledger.catalogues import WaveRow, all_catalogues, catalogues_within, find_wave, read_catalogue
-from engine.ledger.changes import Plan, WaveStanding, plan_changes
+from engine.ledger.changes import Change
 from engine.ledger.database import Ledger
+from engine.ledger.plans import Plan, make_plan
 from engine.ledger.queries import load_queries
+from engine.ledger.standings import Claimed, Standing, WaveStanding, as_it_will_stand
 from engine.ledger.trail import End, Happening, add_entries, told_campaign
 
-__all__ = ["Applied", "WaveRow", "all_catalogues", "apply_campaign", "find_wave", "plan_campaign", "read_catalogue"]
+__all__ = [
+    "Applied",
+    "Change",
+    "Plan",
+    "WaveRow",
+    "all_catalogues",
+    "apply_campaign",
+    "find_wave",
+    "plan_campaign",
+    "read_catalogue",
+]
 
 _SQL = load_queries("campaigns")
 _CAMPAIGN = msgspec.json.Decoder(Campaign)
+_PROMISE = msgspec.json.Decoder(Promise)
 
 CAMPAIGN_NO_MAX = 32_767
 """Three characters begin a voucher code: see domain.codes.campaign_prefix."""
@@ -41,9 +56,8 @@ class _Found(Struct, frozen=True):
     """What the ledger has of the campaign before an apply; `definition` is None for a new one."""
 
     campaign_no: int
-    revision: int
     definition: Campaign | None
-    standings: Mapping[str, WaveStanding]
+    standing: Standing
     elsewhere: tuple[tuple[str, str], ...]
     """(wave, campaign) for ids of this file's waves that other campaigns have."""
     applied: str = ""
@@ -66,7 +80,7 @@ async def apply_campaign(
         await connection.execute(_SQL["lock_campaigns"])
         found = await _find(connection, campaign)
         plan = _plan(found, campaign)
-        if plan.changes and expected_revision not in (None, found.revision):
+        if plan.changes and expected_revision not in (None, found.standing.revision):
             raise _revision_moved(campaign.id, found)
         if plan.refusals:
             raise UsageError(f"campaign {campaign.id} was refused:\n" + "\n".join(f"  {why}" for why in plan.refusals))
@@ -85,8 +99,9 @@ async def plan_campaign(ledger: Ledger, campaign: Campaign) -> Plan:
 
 
 def _revision_moved(campaign: str, found: _Found) -> RevisionMoved:
-    is_at = f"is at revision {found.revision}, {found.applied}" if found.revision else "is not applied yet"
-    return RevisionMoved(f"campaign {campaign} {is_at}: look at the plan again", found.revision)
+    revision = found.standing.revision
+    is_at = f"is at revision {revision}, {found.applied}" if revision else "is not applied yet"
+    return RevisionMoved(f"campaign {campaign} {is_at}: look at the plan again", revision)
 
 
 async def _tell(connection: Any, found: _Found, campaign: Campaign, actor: str, reason: str) -> None:
@@ -110,30 +125,67 @@ async def _find(connection: Any, campaign: Campaign, hold: bool = True) -> _Foun
     ids = [wave.id for wave in campaign.waves]
     elsewhere = tuple(map(tuple, await connection.fetch(_SQL["waves_elsewhere"], ids, campaign.id)))
     if row is None:
-        return _Found(await connection.fetchval(_SQL["next_campaign_no"]), 0, None, {}, elsewhere)
-    trail_end = End(0, "")
+        return _Found(await connection.fetchval(_SQL["next_campaign_no"]), None, Standing(), elsewhere)
+    no, trail_end = row["campaign_no"], End(0, "")
     if hold:
-        held = await connection.fetchrow(_SQL["hold_cursor"], row["campaign_no"])
+        held = await connection.fetchrow(_SQL["hold_cursor"], no)
         trail_end = End(held["trail_position"], held["trail_hash"])
-    standings = {
-        wave["id"]: WaveStanding(wave["wave_no"], wave["opened"], wave["state"], wave["withdrawn"])
-        for wave in await connection.fetch(_SQL["wave_standings"], row["campaign_no"])
-    }
+    before = _CAMPAIGN.decode(row["definition"])
+    counted = before.cap != campaign.cap or before.sandbox != campaign.sandbox
+    standing = Standing(
+        revision=row["revision"],
+        waves=await _wave_standings(connection, no),
+        terms={each["id"]: (each["version"], each["hash"]) for each in await _offers_with_terms(connection, no)},
+        claimed=await _claimed(connection, no) if counted else Claimed(),
+        now=await connection.fetchval(_SQL["clock"]),
+    )
     applied = f"applied by {row['applied_by']} at {row['applied_at']:%Y-%m-%d %H:%M:%S} UTC"
-    definition = _CAMPAIGN.decode(row["definition"])
-    return _Found(row["campaign_no"], row["revision"], definition, standings, elsewhere, applied, trail_end)
+    return _Found(no, before, standing, elsewhere, applied, trail_end)
+
+
+async def _wave_standings(connection: Any, campaign_no: int) -> dict[str, WaveStanding]:
+    stocks: defaultdict[int, dict[str, int]] = defaultdict(dict)
+    for row in await connection.fetch(_SQL["stocks_of_waves"], campaign_no):
+        stocks[row["wave_no"]][row["offer"]] = row["total"]
+    return {
+        row["id"]: WaveStanding(
+            no=row["wave_no"],
+            opened=row["opened"],
+            past=row["past"],
+            state=row["state"],
+            withdrawn=row["withdrawn"],
+            opens_at=row["opens_at"],
+            closes_at=row["closes_at"],
+            day=row["day"],
+            stock=stocks[row["wave_no"]],
+        )
+        for row in await connection.fetch(_SQL["wave_standings"], campaign_no)
+    }
+
+
+async def _offers_with_terms(connection: Any, campaign_no: int) -> list[Any]:
+    rows: list[Any] = await connection.fetch(_SQL["offers_with_terms"], campaign_no)
+    return rows
+
+
+async def _claimed(connection: Any, campaign_no: int) -> Claimed:
+    claims = value = 0
+    for row in await connection.fetch(_SQL["claimed"], campaign_no):
+        claims += row["claims"]
+        value += row["claims"] * _PROMISE.decode(row["promise"]).offer.value
+    return Claimed(claims, value)
 
 
 def _plan(found: _Found, campaign: Campaign) -> Plan:
-    plan = plan_changes(found.definition, campaign, found.standings)
+    plan = make_plan(found.definition, campaign, found.standing)
     refusals = [*plan.refusals, *(f"wave {wave} belongs to campaign {other}" for wave, other in found.elsewhere)]
     if found.campaign_no > CAMPAIGN_NO_MAX:
         refusals.append(f"the ledger has {CAMPAIGN_NO_MAX + 1} campaigns, as many as codes can tell apart")
-    return Plan(plan.changes, tuple(refusals))
+    return replace(plan, refusals=tuple(refusals))
 
 
 async def _write(connection: Any, found: _Found, campaign: Campaign, actor: str) -> None:
-    no, revision = found.campaign_no, found.revision + 1
+    no, revision = found.campaign_no, found.standing.revision + 1
     definition = msgspec.json.encode(campaign).decode()
     if found.definition is None:
         prefix = campaign_prefix(no)
@@ -147,7 +199,7 @@ async def _write(connection: Any, found: _Found, campaign: Campaign, actor: str)
 
 async def _write_offers(connection: Any, campaign_no: int, campaign: Campaign) -> dict[str, int]:
     """Number new offers, add a version of the terms where the promise changed; the numbers of all offers by id."""
-    rows = {row["id"]: row for row in await connection.fetch(_SQL["offers_with_terms"], campaign_no)}
+    rows = {row["id"]: row for row in await _offers_with_terms(connection, campaign_no)}
     numbers = _numbered({id: row["offer_no"] for id, row in rows.items()}, (offer.id for offer in campaign.offers))
     new_offers = [(campaign_no, numbers[offer.id], offer.id) for offer in campaign.offers if offer.id not in rows]
     new_terms = []
@@ -165,11 +217,18 @@ async def _write_offers(connection: Any, campaign_no: int, campaign: Campaign) -
 async def _write_waves(
     connection: Any, found: _Found, campaign: Campaign, revision: int, offer_nos: Mapping[str, int]
 ) -> None:
-    """Write the waves that are new, changed or back again, with their stock; mark those that left the file."""
-    no, standings = found.campaign_no, found.standings
+    """Write the waves that are new, changed or back again, with their stock; mark those that left the file.
+
+    Where only eligibility or rollover changed, the row stays alone: an act that is not settled yet may be newer.
+    """
+    no, standings = found.campaign_no, found.standing.waves
     numbers = _numbered({id: each.no for id, each in standings.items()}, (wave.id for wave in campaign.waves))
     before = {wave.id: wave for wave in found.definition.waves} if found.definition else {}
-    written = [wave for wave in campaign.waves if before.get(wave.id) != wave]
+    written = [
+        as_it_will_stand(before[wave.id], wave, standings[wave.id]) if wave.id in before else wave
+        for wave in campaign.waves
+        if wave.id not in before or _row_of(before[wave.id]) != _row_of(wave)
+    ]
     kept = {wave.id for wave in campaign.waves}
     withdrawn = [each.no for id, each in standings.items() if id not in kept and not each.withdrawn]
     await connection.executemany(
@@ -182,6 +241,11 @@ async def _write_waves(
     await connection.execute(_SQL["withdraw_waves"], no, withdrawn, revision)
     await connection.execute(_SQL["clear_stocks"], no, [numbers[wave.id] for wave in written])
     await connection.executemany(_SQL["insert_stock"], _stock_rows(no, written, numbers, offer_nos))
+
+
+def _row_of(wave: Wave) -> tuple[object, ...]:
+    """What the tables hold of a wave; the rest stands in the definition."""
+    return wave.round, wave.day, wave.opens_at, wave.closes_at, wave.stock
 
 
 def _stock_rows(

@@ -17,8 +17,20 @@ select trail_position, trail_hash from cursors where campaign_no = $1 for update
 select clock_timestamp()
 
 -- name: wave_standings
-select wave_no, id, opens_at <= clock_timestamp() as opened, state, withdrawn
+select wave_no, id, opens_at <= clock_timestamp() as opened, closes_at <= clock_timestamp() as past, state, withdrawn,
+       opens_at, closes_at, day
 from waves where campaign_no = $1
+
+-- name: stocks_of_waves
+select s.wave_no, o.id as offer, s.total
+from stocks s join offers o using (campaign_no, offer_no)
+where s.campaign_no = $1
+
+-- name: claimed
+-- Reads every claim of the campaign: a second for a million.
+select c.claims, t.promise
+from (select offer_no, terms_version, count(*) as claims from claims where campaign_no = $1 group by 1, 2) c
+join terms t on t.campaign_no = $1 and t.offer_no = c.offer_no and t.version = c.terms_version
 
 -- name: waves_elsewhere
 select w.id as wave, c.id as campaign
