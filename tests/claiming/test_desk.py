@@ -90,7 +90,7 @@ async def counter(
     drop = Drop(store, catalogue_of(campaign(waves)))
     await drop.load()
     await drop.batch(ask("who was here before"))  # loads the script
-    desired = replace(settings, **SHORT) if not patience else replace(settings, **(PATIENT | patience))
+    desired = replace(settings, **(PATIENT | patience))
     through = await HotStore.connect(proxy.url_of(redis_url), desired)
     counter = Counter(drop, proxy, through, desired)
     await counter.open()
