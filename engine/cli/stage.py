@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import click
 from msgspec.structs import replace
@@ -30,7 +29,9 @@ from engine.gateway.problems import KINDS
 from engine.hotstore.store import HotStore
 from engine.hotstore.view import read_shard
 from engine.ledger.campaigns import apply_campaign
+from engine.rehearsal.client import Address
 from engine.rehearsal.drop import Scene, rehearse
+from engine.rehearsal.own_stores import OwnStores
 from engine.rehearsal.plan import Plan
 from engine.rehearsal.screen import screen_for
 from engine.scheduling import acts
@@ -126,9 +127,6 @@ async def _until_put(store: HotStore, catalogue: Catalogue, wave: CatalogueWave)
 def _scene(settings: Settings, stores: Stores, running: Running, catalogue: Catalogue, wave: CatalogueWave) -> Scene:
     """What the rehearsal is lent: the keys of this installation, the acts of an operator, the audit."""
     keyring, store = Keyring.of(settings), stores.hot_store
-    address = urlsplit(running.url)
-    assert address.hostname is not None
-    assert address.port is not None
     actor = Actor(ACTOR, "rehearsal")
 
     def token(identity: Identity, expires_in_s: int) -> str:
@@ -145,10 +143,8 @@ def _scene(settings: Settings, stores: Stores, running: Running, catalogue: Cata
         await acts.close(store, catalogue.id, wave.no, actor, now_ms=await store.time_ms())
 
     return Scene(
-        ledger=stores.ledger,
-        store=store,
-        host=address.hostname,
-        port=address.port,
+        address=Address.of(running.url),
+        backstage=OwnStores(stores.ledger, store, catalogue, wave),
         catalogue=catalogue,
         wave=wave,
         mint_ticket=TicketBook(keyring.ticket_keys).mint,

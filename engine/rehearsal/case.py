@@ -65,22 +65,22 @@ class Case:
 
     @cached_property
     def kept_of_account(self) -> dict[str, list[Claim]]:
-        """The ledger's claims by account."""
+        """The claims that were kept, by account."""
         found: dict[str, list[Claim]] = {}
-        for claim in self.kept.ledger.values():
+        for claim in self.kept.claims.values():
             found.setdefault(claim.account, []).append(claim)
         return found
 
     @cached_property
     def given(self) -> Counter[str]:
-        """The ledger's claims by offer id."""
-        return Counter(self.offer_id(claim.offer_no) for claim in self.kept.ledger.values())
+        """The claims that were kept, by offer id."""
+        return Counter(self.offer_id(claim.offer_no) for claim in self.kept.claims.values())
 
     @cached_property
     def last_given_ms(self) -> dict[str, int]:
         """The instant of the last claim by offer id."""
         last: dict[str, int] = {}
-        for claim in self.kept.ledger.values():
+        for claim in self.kept.claims.values():
             offer = self.offer_id(claim.offer_no)
             last[offer] = max(last.get(offer, 0), claim.claimed_at_ms)
         return last

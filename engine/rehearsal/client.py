@@ -6,15 +6,43 @@ rehearsal then.
 """
 
 import asyncio
+import ssl
 import time
 from collections import deque
 from typing import NamedTuple, cast
+from urllib.parse import urlsplit
 
 import httptools
+
+from engine.errors import UsageError
 
 EXCHANGE_MAX_S = 20.0
 """For one answer: four times what the gateway gives a claim at most. Past it the connection is cut."""
 SWEEP_S = 1.0
+
+
+class Address(NamedTuple):
+    """Where an installation listens; `authority` is what the Host header says."""
+
+    host: str
+    port: int
+    authority: str
+    tls: ssl.SSLContext | None = None
+
+    @classmethod
+    def of(cls, url: str) -> "Address":
+        """The address in `http(s)://host[:port]`; UsageError where the text is anything else."""
+        wrong = f"{url!r} is no address of an installation: write http://host:port or https://host"
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError:
+            raise UsageError(wrong) from None
+        more = parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc
+        if parts.scheme not in ("http", "https") or not parts.hostname or more or not url.isascii():
+            raise UsageError(wrong)
+        tls = ssl.create_default_context() if parts.scheme == "https" else None
+        return cls(parts.hostname, port or (443 if tls else 80), parts.netloc, tls)
 
 
 class Reply(NamedTuple):
@@ -98,9 +126,9 @@ class _Connection(asyncio.Protocol):
 class Pool:
     """Connections to one address. Use inside `async with`."""
 
-    def __init__(self, host: str, port: int, connections_max: int) -> None:
-        self._host = host
-        self._port = port
+    def __init__(self, address: Address, connections_max: int, exchange_max_s: float = EXCHANGE_MAX_S) -> None:
+        self._address = address
+        self._exchange_max_s = exchange_max_s
         self._connections_max = connections_max
         self._all: set[_Connection] = set()
         self._idle: list[_Connection] = []
@@ -131,7 +159,7 @@ class Pool:
     async def hang_up(self, request: bytes, after_s: float) -> None:
         """Send a request on a connection of its own and close it that long after, whatever has come back."""
         try:
-            _, connection = await asyncio.get_running_loop().create_connection(_Connection, self._host, self._port)
+            connection = await self._dial()
         except OSError:
             return  # refused: then nothing was sent, which is allowed to happen to somebody who vanishes
         connection.ask(request)
@@ -156,12 +184,17 @@ class Pool:
     async def _connect(self) -> _Connection | None:
         self._open += 1
         try:
-            _, connection = await asyncio.get_running_loop().create_connection(_Connection, self._host, self._port)
+            connection = await self._dial()
         except OSError:
             self._open -= 1
             self._next(None)
             return None
         self._all.add(connection)
+        return connection
+
+    async def _dial(self) -> _Connection:
+        host, port, _, tls = self._address
+        _, connection = await asyncio.get_running_loop().create_connection(_Connection, host, port, ssl=tls)
         return connection
 
     def _release(self, connection: _Connection) -> None:
@@ -189,7 +222,7 @@ class Pool:
 
     def _sweep(self) -> None:
         """Cut what has waited too long for its answer."""
-        oldest_s = time.monotonic() - EXCHANGE_MAX_S
+        oldest_s = time.monotonic() - self._exchange_max_s
         for connection in list(self._all):
             if connection.busy and connection.asked_s < oldest_s:
                 connection.cut()

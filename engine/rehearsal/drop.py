@@ -12,31 +12,26 @@ from msgspec.structs import replace
 from engine.domain.campaign import Catalogue, CatalogueWave
 from engine.domain.verdict import Verdict, joined
 from engine.errors import CannotRun
-from engine.hotstore.store import HotStore
-from engine.hotstore.view import read_shard
-from engine.ledger.cursors import read_cursor
-from engine.ledger.database import Ledger
+from engine.rehearsal.backstage import Asked, Backstage
 from engine.rehearsal.case import Case, Moments
-from engine.rehearsal.client import Pool
+from engine.rehearsal.client import Address, Pool
 from engine.rehearsal.credentials import Credentials, MintTicket, MintToken
 from engine.rehearsal.crowd import Crowd
-from engine.rehearsal.judge import judge
-from engine.rehearsal.kept import Kept, read_kept
+from engine.rehearsal.judge import UNDECIDED, judge
+from engine.rehearsal.kept import Kept
 from engine.rehearsal.observer import Observer
 from engine.rehearsal.picture import Screen
 from engine.rehearsal.plan import Plan
-from engine.rehearsal.record import Record
+from engine.rehearsal.record import Answer, Record
 from engine.rehearsal.requests import Requests
 from engine.rehearsal.store_time import StoreTime
-from engine.rehearsal.users import User
+from engine.rehearsal.users import Kind, User
 
 CONNECTIONS_MAX = 300
 """A crowd has more, but each costs both sides of one machine; requests wait for a free one, not for the gateway."""
 DROP_MAX_S = 120.0
 DROP_MAX_S_PER_USER = 0.01
 """A drop that is not over by then hangs: even a slow machine answers hundreds of requests a second."""
-SETTLE_MAX_S = 60.0
-SETTLE_LOOK_S = 0.05
 SAMPLE = 25
 """Winners, and as many losers, who ask again during the pause and after the close."""
 
@@ -45,10 +40,8 @@ SAMPLE = 25
 class Scene:
     """Where the drop takes place, and what the rehearsal is lent by rooms that it does not know."""
 
-    ledger: Ledger
-    store: HotStore
-    host: str
-    port: int
+    address: Address
+    backstage: Backstage
     catalogue: Catalogue
     wave: CatalogueWave
     mint_ticket: MintTicket
@@ -68,7 +61,7 @@ class Rehearsal:
         self._plan = plan
         self._scene = scene
         self._draw = random.Random(plan.seed)  # noqa: S311 - the same sample in every run with this seed
-        self._clock = StoreTime(scene.store.time_ms)
+        self._clock = StoreTime(scene.backstage.time_ms, scene.backstage.clock_off_by_ms)
         self._record = Record()
         self._moments = Moments(scene.wave.opens_at_ms, scene.wave.closes_at_ms)
         self._users = {user.number: user for user in plan.users}
@@ -77,7 +70,7 @@ class Rehearsal:
         )
         self._crowd = Crowd(
             pool,
-            Requests(f"{scene.host}:{scene.port}", scene.wave.id),
+            Requests(scene.address.authority, scene.wave.id),
             credentials,
             self._record,
             self._clock,
@@ -86,10 +79,8 @@ class Rehearsal:
             plan.seed,
         )
         self._observer = Observer(
-            scene.ledger,
-            scene.store,
-            scene.catalogue,
-            scene.wave,
+            scene.backstage,
+            scene.wave.opens_at_ms,
             self._crowd,
             self._record,
             self._clock,
@@ -132,15 +123,8 @@ class Rehearsal:
         return (self._moments.opens_ms - self._clock.now_ms()) / 1000
 
     async def _settled(self) -> None:
-        """Until the ledger has all that was decided. What it then lacks is for the verdict to say."""
         self._observer.phase = "settling"
-        deadline_s = time.monotonic() + SETTLE_MAX_S
-        shard = await read_shard(self._scene.store, self._scene.catalogue.id)
-        while shard is not None and time.monotonic() < deadline_s:
-            cursor = await read_cursor(self._scene.ledger, self._scene.catalogue.campaign_no)
-            if cursor.place >= (shard.epoch, shard.last):
-                return
-            await asyncio.sleep(SETTLE_LOOK_S)
+        await self._scene.backstage.settled()
 
     async def _during_a_pause(self) -> None:
         """Winners get their claim while nobody can claim."""
@@ -171,7 +155,7 @@ class Rehearsal:
     async def _verdict(self) -> Verdict:
         self._observer.phase = "judging"
         scene = self._scene
-        kept = await read_kept(scene.ledger, scene.store, scene.catalogue, scene.wave.no)
+        kept = await scene.backstage.kept(self._ask_who_may_hold)
         await self._ask_for_what_nobody_told(kept)
         await self._clock.look()
         self._moments.tolerance_ms = self._clock.off_by_ms
@@ -179,13 +163,27 @@ class Rehearsal:
         verdict = joined(scene.wave.id, [await scene.audit(), judge(case)])
         return replace(verdict, notes=(*verdict.notes, *self._notes()))
 
+    async def _ask_who_may_hold(self) -> Asked:
+        """What users hold by their own word: who was told of a claim, hung up, or was left without a decision."""
+        users = [
+            user
+            for user in self._plan.users
+            if user.entitled
+            and (user.kind is Kind.VANISHING or any(map(_may_hold, self._record.of_user.get(user.number, ()))))
+        ]
+        answers = await asyncio.gather(*(self._crowd.look(user) for user in users))
+        silent = sum(answer.status != 200 for answer in answers)
+        if silent:
+            raise CannotRun(f"{silent:,} of {len(users):,} users could not be shown what they hold: no verdict")
+        return {user.account: answer.told.claims for user, answer in zip(users, answers, strict=True)}
+
     async def _ask_for_what_nobody_told(self, kept: Kept) -> None:
         """Whoever was not told of a claim, having hung up or lost the answer, can ask for it."""
         told = {claim.code for answer in self._record.answers for claim in answer.told.claims}
         told |= {answer.told.claim.code for answer in self._record.answers if answer.told.claim}
         users: dict[str, User] = {user.account: user for user in self._plan.users}
         silent = [
-            users[claim.account] for code, claim in kept.ledger.items() if code not in told and claim.account in users
+            users[claim.account] for code, claim in kept.claims.items() if code not in told and claim.account in users
         ]
         await asyncio.gather(*(self._crowd.look(user) for user in silent))
 
@@ -203,6 +201,11 @@ class Rehearsal:
         ]
 
 
+def _may_hold(answer: Answer) -> bool:
+    """Whether whoever got this answer may hold a claim."""
+    return answer.purpose == "claim" and (bool(answer.told.claim) or answer.outcome in UNDECIDED)
+
+
 _PERCENTILES = {"half of them": 0.5, "95 %": 0.95, "99 %": 0.99, "99.9 %": 0.999}
 
 
@@ -217,5 +220,5 @@ async def rehearse(plan: Plan, scene: Scene, screen: Screen) -> Verdict:
 
 @asynccontextmanager
 async def _pool(scene: Scene) -> AsyncIterator[Pool]:
-    async with Pool(scene.host, scene.port, CONNECTIONS_MAX) as pool:
+    async with Pool(scene.address, CONNECTIONS_MAX) as pool:
         yield pool

@@ -62,17 +62,28 @@ def _limits(case: Case) -> Finding:
 
 
 def _kept(case: Case) -> Finding:
-    """P3: what was told is in every store, and what is in the ledger was told or can be asked for."""
+    """P3: what was told is in every store, and what was kept was told or can be asked for."""
     for answer in case.record.answers:
         for claim in claims_in(answer):
             _check_kept(case, answer, claim)
-    silent = case.kept.ledger.keys() - case.told_codes
+    silent = case.kept.claims.keys() - case.told_codes
     for code in silent:
-        account = case.kept.ledger[code].account
+        account = case.kept.claims[code].account
         case.faults.add("P3", "claims that nobody was told of, nor can ask for", f"claim {claim_id(code)} of {account}")
+    for offer, units in (case.kept.counted or {}).items():
+        if units != case.given[offer]:
+            example = f"{offer}: {units:,} units are counted as claimed, its users are shown {case.given[offer]:,}"
+            case.faults.add(
+                "P3",
+                "claims that are counted and not shown, or shown and not counted",
+                example,
+                abs(units - case.given[offer]),
+            )
     acknowledged = {claim.code for _, claim in case.granted}
-    asked_for = case.kept.ledger.keys() & (case.told_codes - acknowledged)
-    where = "ledger, log and hot store" if case.kept.held is not None else "ledger and log"
+    asked_for = case.kept.claims.keys() & (case.told_codes - acknowledged)
+    where = case.kept.places
+    if case.kept.counted is None:
+        where = "ledger, log and hot store" if case.kept.held is not None else "ledger and log"
     figures = f"{len(acknowledged):,} acknowledged claims, each in {where} with the same code"
     if asked_for:
         figures += f"; {len(asked_for):,} claims whose answer was lost were there when asked for"
@@ -81,14 +92,14 @@ def _kept(case: Case) -> Finding:
 
 def _check_kept(case: Case, answer: Answer, claim: ToldClaim) -> None:
     user, kept = case.users[answer.user], case.kept
-    settled = kept.ledger.get(claim.code)
+    settled = kept.claims.get(claim.code)
     if settled is None:
-        case.faults.add("P3", "claims told that the ledger lacks", named(user, claim))
+        case.faults.add("P3", f"claims told that {kept.places} lacks", named(user, claim))
         return
     same = (user.account, claim.offer, claim.sequence, claim_id(claim.code), instant_ms(claim.claimed_at))
     offer = case.offer_id(settled.offer_no)
     if same != (settled.account, offer, settled.sequence, claim.id, settled.claimed_at_ms):
-        case.faults.add("P3", "claims told otherwise than the ledger has them", named(user, claim))
+        case.faults.add("P3", f"claims told otherwise than {kept.places} has them", named(user, claim))
     if kept.held is not None and kept.held.get(claim.code) != settled:
         case.faults.add("P3", "claims told that the hot store lacks or has otherwise", named(user, claim))
     in_log = kept.log_from is not None and (settled.epoch, settled.sequence) >= kept.log_from
@@ -185,7 +196,7 @@ def _window(case: Case) -> Finding:
         if moments.close_done_ms is not None and answer.sent_ms > moments.close_done_ms:
             case.faults.add("P6", "claims granted after the close", example)
     early = sum(answer.outcome == "not_open" for answer in case.record.answers)
-    first_ms = min((claim.claimed_at_ms for claim in case.kept.ledger.values()), default=None)
+    first_ms = min((claim.claimed_at_ms for claim in case.kept.claims.values()), default=None)
     figures = f"{early:,} requests before the opening were told to wait"
     if first_ms is not None:
         figures += f"; first claim {first_ms - moments.opens_ms:,} ms after it"
@@ -194,10 +205,13 @@ def _window(case: Case) -> Finding:
 
 def _numbers(case: Case) -> Finding:
     """P7: numbers tell the order of deciding. A claim told before another was asked for has the lower number."""
+    if case.kept.is_recovered:
+        why = "the hot store was recovered during the drop, and no answer tells before or after that"
+        return case.faults.finding("P7", "numbers begin again then", unknown=why)
     fresh = [
         (answer, (settled.epoch, settled.sequence))
         for answer, claim in case.granted
-        if answer.status == 201 and (settled := case.kept.ledger.get(claim.code)) is not None
+        if answer.status == 201 and (settled := case.kept.claims.get(claim.code)) is not None
     ]
     by_end = sorted(fresh, key=lambda each: each[0].received_ms)
     told, highest = 0, (0, 0)

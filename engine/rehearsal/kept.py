@@ -1,5 +1,6 @@
 """What the stores kept of a wave, by voucher code, once the drop is over."""
 
+from collections.abc import Mapping
 from contextlib import aclosing
 
 from msgspec import Struct
@@ -19,14 +20,21 @@ ENTRIES_PER_READ = 64
 class Kept(Struct, frozen=True):
     """Claims of one wave by code, as each store has them.
 
-    `held` is None where the campaign is not in the hot store. The log holds everything from `log_from`
+    `claims` are those of the ledger, or where that is out of reach those that their users are shown. `held` is
+    None where the campaign is not in the hot store, or out of reach. The log holds everything from `log_from`
     (epoch, sequence) on; None where it holds nothing.
     """
 
-    ledger: dict[str, Claim]
+    claims: dict[str, Claim]
     held: dict[str, Claim] | None
     log: dict[str, Claim]
     log_from: tuple[int, int] | None
+    places: str = "the ledger"
+    """Where `claims` were read."""
+    counted: Mapping[str, int] | None = None
+    """Units by offer id that the installation counts as claimed; None where nobody asked."""
+    is_recovered: bool = False
+    """The hot store was recovered during the drop, and the epochs of claims are not known."""
 
 
 async def read_kept(ledger: Ledger, store: HotStore, catalogue: Catalogue, wave_no: int) -> Kept:

@@ -2,14 +2,9 @@
 
 import time
 
-from engine.domain.campaign import Catalogue, CatalogueWave
-from engine.errors import HotStoreError, LedgerError
-from engine.hotstore.store import HotStore
-from engine.hotstore.view import ShardView, read_shard
-from engine.ledger.cursors import Cursor, read_cursor
-from engine.ledger.database import Ledger
+from engine.rehearsal.backstage import Backstage, Sight
 from engine.rehearsal.crowd import Crowd
-from engine.rehearsal.picture import Phase, Picture, Screen, Shelf
+from engine.rehearsal.picture import Phase, Picture, Screen
 from engine.rehearsal.record import Record
 from engine.rehearsal.store_time import StoreTime
 from engine.service import Loop
@@ -24,10 +19,8 @@ class Observer:
 
     def __init__(
         self,
-        ledger: Ledger,
-        store: HotStore,
-        catalogue: Catalogue,
-        wave: CatalogueWave,
+        backstage: Backstage,
+        opens_ms: int,
         crowd: Crowd,
         record: Record,
         clock: StoreTime,
@@ -35,16 +28,13 @@ class Observer:
         users: int,
     ) -> None:
         self.phase: Phase = "countdown"
-        self._ledger = ledger
-        self._store = store
-        self._catalogue = catalogue
-        self._wave = wave
+        self._backstage = backstage
+        self._opens_ms = opens_ms
         self._crowd = crowd
         self._record = record
         self._clock = clock
         self._screen = screen
         self._users = users
-        self._offers = {offer.no: offer.id for offer in catalogue.offers}
         self._looks = Loop("rehearsal observer", self.look, LOOK_S)
         self._before = (time.monotonic(), 0, 0)
 
@@ -57,23 +47,13 @@ class Observer:
         await self._looks.stop()
 
     async def look(self) -> None:
-        """One picture. Where a store does not answer, this one is left out."""
-        try:
-            shard = await read_shard(self._store, self._catalogue.id)
-            cursor = await read_cursor(self._ledger, self._catalogue.campaign_no)
-        except (HotStoreError, LedgerError):
-            return
-        if shard is not None:
-            self._screen.show(self._picture(shard, cursor))
+        """One picture. Where nothing is to be seen, this one is left out."""
+        sight = await self._backstage.sight()
+        if sight is not None:
+            self._screen.show(self._picture(sight))
 
-    def _picture(self, shard: ShardView, cursor: Cursor) -> Picture:
-        stock = {int(no): offer.total for no, offer in shard.waves[self._wave.no].offers.items()} if shard.waves else {}
-        shelves = tuple(
-            Shelf(self._offers[no], shard.left[self._wave.no, no], total)
-            for no, total in sorted(stock.items())
-            if (self._wave.no, no) in shard.left
-        )
-        claims = sum(shelf.total - shelf.left for shelf in shelves)
+    def _picture(self, sight: Sight) -> Picture:
+        claims = sum(shelf.total - shelf.left for shelf in sight.shelves)
         requests = len(self._record.answers)
         before_s, requests_before, claims_before = self._before
         now_s = time.monotonic()
@@ -81,7 +61,7 @@ class Observer:
         passed_s = max(now_s - before_s, 0.001)
         return Picture(
             phase=self.phase,
-            to_opening_ms=int(self._wave.opens_at_ms - self._clock.now_ms()),
+            to_opening_ms=int(self._opens_ms - self._clock.now_ms()),
             users=self._users,
             arrived=self._crowd.arrived,
             finished=self._crowd.finished,
@@ -89,7 +69,7 @@ class Observer:
             requests_per_s=(requests - requests_before) / passed_s,
             claims=claims,
             claims_per_s=(claims - claims_before) / passed_s,
-            shelves=shelves,
+            shelves=sight.shelves,
             refusals={code: count for code, count in self._record.outcomes.most_common() if code not in GRANTS},
-            lag=max(0, shard.last - cursor.last) if shard.epoch == cursor.epoch else 0,
+            lag=sight.lag,
         )

@@ -17,7 +17,10 @@ class Shelf(Struct, frozen=True):
 
 
 class Picture(Struct, frozen=True):
-    """One moment. Rates are of the time since the picture before; `lag` counts decisions not settled yet."""
+    """One moment. Rates are of the time since the picture before; `lag` counts decisions not settled yet.
+
+    It is None where that cannot be seen.
+    """
 
     phase: Phase
     to_opening_ms: int
@@ -30,7 +33,7 @@ class Picture(Struct, frozen=True):
     claims_per_s: float
     shelves: tuple[Shelf, ...]
     refusals: Mapping[str, int]
-    lag: int
+    lag: int | None
 
 
 class Screen(Protocol):

@@ -68,9 +68,10 @@ def draw_plan(
     countdown_ms: int,
     tokens: bool,
     spread_ms: int = SPREAD_MS,
+    prefix: str = "",
 ) -> Plan:
     """The plan of that many users. `stock` is units by offer id. `tokens`: whether a token can be entitled at all,
-    which it cannot where only the accounts of a list may claim.
+    which it cannot where only the accounts of a list may claim. `prefix` begins every account.
 
     Raises UsageError where there are too few users.
     """
@@ -84,7 +85,7 @@ def draw_plan(
         )
     # Not for secrets: the same seed has to give the same users.
     draw = random.Random(seed)  # noqa: S311
-    drawn = _Draw(draw, stock, claims_max, countdown_ms, spread_ms, tokens)
+    drawn = _Draw(draw, stock, claims_max, countdown_ms, spread_ms, tokens, prefix)
     strangers = max(STRANGERS_OF_A_KIND_MIN * len(STRANGERS), min(users - needed, users * STRANGERS_PERMILLE // 1_000))
     vanishing = max(
         VANISHING_MIN, min(users - strangers - DEMAND * sum(stock.values()), users * VANISHING_PERMILLE // 1_000)
@@ -111,8 +112,10 @@ class _Draw:
         countdown_ms: int,
         spread_ms: int,
         tokens: bool,
+        prefix: str,
     ) -> None:
         self._draw = draw
+        self._prefix = prefix
         self._spread_ms = spread_ms
         self._offers = list(stock)
         self._units = list(stock.values())
@@ -145,6 +148,7 @@ class _Draw:
             other_offer=self._draw.choice(others) if others else "",
             times=self._draw.randint(3, TIMES_MAX) if kind is Kind.PARALLEL else 1,
             again_ms=tuple(self._draw.randint(0, self._spread_ms // 3) for _ in range(self._times_again(kind))),
+            prefix=self._prefix,
         )
 
     def _arrives_ms(self, kind: Kind) -> int:

@@ -75,7 +75,7 @@ def line_of(picture: Picture) -> str:
     return (
         f"{_when(picture)}  claims {picture.claims} (+{picture.claims_per_s:.0f}/s)  "
         f"requests {picture.requests} (+{picture.requests_per_s:.0f}/s)  users {picture.finished}/{picture.users}  "
-        f"log lag {picture.lag}  left {left}  refusals {refusals}"
+        f"{_lag(picture)}left {left}  refusals {refusals}"
     )
 
 
@@ -87,7 +87,7 @@ def drawn(picture: Picture) -> RenderableType:
         f"claims [bold]{picture.claims:,}[/]  {picture.claims_per_s:,.0f}/s",
         f"requests [bold]{picture.requests:,}[/]  {picture.requests_per_s:,.0f}/s",
         f"users done [bold]{picture.finished:,}[/] of {picture.users:,}",
-        f"log lag [bold]{picture.lag:,}[/]",
+        "" if picture.lag is None else f"log lag [bold]{picture.lag:,}[/]",
     )
     shelves = Table.grid(padding=(0, 2))
     shelves.add_column(min_width=12)
@@ -102,6 +102,10 @@ def drawn(picture: Picture) -> RenderableType:
     columns = Table.grid(padding=(0, 6))
     columns.add_row(shelves, refusals)
     return Group(head, figures, Text(), columns)
+
+
+def _lag(picture: Picture) -> str:
+    return "" if picture.lag is None else f"log lag {picture.lag}  "
 
 
 def _when(picture: Picture) -> str:

@@ -9,8 +9,9 @@ LOOKS = 7
 class StoreTime:
     """The store's time as an offset to this process' monotonic clock, with how far it can be off."""
 
-    def __init__(self, read_ms: Callable[[], Awaitable[int]]) -> None:
+    def __init__(self, read_ms: Callable[[], Awaitable[int]], told_off_by_ms: float = 0.0) -> None:
         self._read_ms = read_ms
+        self._told_off_by_ms = told_off_by_ms
         self._offset_ms = 0.0
         self._adjusted_ms: float | None = None
         self.off_by_ms = 0.0
@@ -29,7 +30,9 @@ class StoreTime:
         if self._adjusted_ms is None:
             self._offset_ms = offset_ms
         self._adjusted_ms = offset_ms
-        self.off_by_ms = max(self.off_by_ms, best_ms / 2 + 0.5 + abs(offset_ms - self._offset_ms))
+        self.off_by_ms = max(
+            self.off_by_ms, best_ms / 2 + 0.5 + self._told_off_by_ms + abs(offset_ms - self._offset_ms)
+        )
 
     def now_ms(self) -> float:
         """The store's time now."""

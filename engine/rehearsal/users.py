@@ -73,16 +73,18 @@ class User(Struct, frozen=True):
     other_offer: str = ""
     times: int = 1
     again_ms: tuple[int, ...] = ()
+    prefix: str = ""
+    """Of account and person, where real users must not be met."""
 
     @property
     def account(self) -> str:
         """The name in tickets and tokens."""
-        return f"u{self.number}"
+        return f"{self.prefix}u{self.number}"
 
     @property
     def person(self) -> str:
         """The natural person behind the account, for campaigns whose limits count persons."""
-        return f"p{self.number}"
+        return f"{self.prefix}p{self.number}"
 
     @property
     def entitled(self) -> bool:

@@ -108,7 +108,7 @@ def answers() -> list[Answer]:
 
 
 def case(said: list[Answer] | None = None, **kept: Any) -> Case:
-    """The case with other answers or with other claims kept; `ledger`, `held`, `log` are dicts by code."""
+    """The case with other answers or with other claims kept; `claims`, `held`, `log` are dicts by code."""
     users = (
         User(EARLY, Kind.EARLY, ("a",), -500),
         User(PARALLEL, Kind.PARALLEL, ("a",), 0, times=3),

@@ -30,7 +30,9 @@ from engine.gateway.problems import KINDS
 from engine.gateway.server import Gateway
 from engine.hotstore.view import read_shard
 from engine.ledger.campaigns import apply_campaign
+from engine.rehearsal.client import Address
 from engine.rehearsal.drop import Scene, rehearse
+from engine.rehearsal.own_stores import OwnStores
 from engine.rehearsal.picture import Picture
 from engine.rehearsal.plan import draw_plan
 from engine.rehearsal.screen import drawn, line_of
@@ -106,10 +108,8 @@ def _scene(settings: Settings, stores: Stores, port: int, catalogue: Catalogue, 
         await acts.close(store, catalogue.id, wave.no, OPS, now_ms=await store.time_ms())
 
     return Scene(
-        ledger=stores.ledger,
-        store=store,
-        host="127.0.0.1",
-        port=port,
+        address=Address.of(f"http://127.0.0.1:{port}"),
+        backstage=OwnStores(stores.ledger, store, catalogue, wave),
         catalogue=catalogue,
         wave=wave,
         mint_ticket=TicketBook(keyring.ticket_keys).mint,

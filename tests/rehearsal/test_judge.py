@@ -111,15 +111,15 @@ LIES: list[tuple[str, Promise, list[Answer]]] = [
 ]
 
 LOSSES: list[tuple[str, Promise, dict[str, Any]]] = [
-    ("told and not in the ledger", "P3", {"ledger": without(EARLY)}),
+    ("told and not in the ledger", "P3", {"claims": without(EARLY)}),
     ("told and not held", "P3", {"held": without(EARLY)}),
     ("told and held otherwise", "P3", {"held": altered(EARLY, unit=9)}),
     ("told and not in the log", "P3", {"log": without(EARLY)}),
     ("told and in the log otherwise", "P3", {"log": altered(EARLY, unit=9)}),
-    ("wanted and not given out", "P4", {"ledger": without(GONE)}),
-    ("numbered otherwise", "P7", {"ledger": altered(EARLY, sequence=9)}),
-    ("sold out with units left", "P9", {"ledger": without(GONE)}),
-    ("a forger's claim", "P9", {"ledger": {**altered(-1), "CODE5": kept_claim(FORGER, 1, 6, 3, OPENS + 90)}}),
+    ("wanted and not given out", "P4", {"claims": without(GONE)}),
+    ("numbered otherwise", "P7", {"claims": altered(EARLY, sequence=9)}),
+    ("sold out with units left", "P9", {"claims": without(GONE)}),
+    ("a forger's claim", "P9", {"claims": {**altered(-1), "CODE5": kept_claim(FORGER, 1, 6, 3, OPENS + 90)}}),
 ]
 
 
@@ -157,7 +157,7 @@ def test_a_log_that_was_trimmed() -> None:
 
 
 def test_examples_name_no_codes() -> None:
-    verdict = judge(case(ledger={}, held={}))
+    verdict = judge(case(claims={}, held={}))
     lines = [line for finding in verdict.findings for line in (finding.figures, *finding.examples)]
     assert any("claim c-" in line for line in lines)
     assert not any("CODE" in line for line in lines)
