@@ -68,6 +68,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     """Age at which the gateway's picture of the live waves is read again."""
     body_bytes_max: Annotated[int, Meta(ge=256, le=1_048_576)] = 8_192
     """A request body; the largest honest claim has a few hundred bytes."""
+    ops_body_bytes_max: Annotated[int, Meta(ge=1_024, le=33_554_432)] = 4_194_304
+    """What an operator sends: a campaign file of at most 1 MiB, and lists of accounts: 100,000 take some 2 MB."""
     body_deadline_ms: Milliseconds = 5_000
     """A body that has not arrived this long after its headers is given up (`timeout`)."""
     header_bytes_max: Annotated[int, Meta(ge=1_024, le=65_536)] = 8_190

@@ -13,24 +13,29 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import structlog
 from msgspec.structs import replace
 
+from engine.audit.audit import audit
 from engine.claiming.archive import Archive
 from engine.claiming.board import Board
 from engine.claiming.clock import StoreClock
 from engine.claiming.desks import Desks
 from engine.claiming.holdings import Holdings
 from engine.claiming.settled import SettledWatch
+from engine.domain.campaign import Campaign
 from engine.domain.tickets import TicketBook
 from engine.embedded.running import address_of
 from engine.errors import CannotRun
 from engine.gateway.auth import TokenReader
 from engine.gateway.keyring import Keyring
-from engine.gateway.parts import GatewayParts
+from engine.gateway.parts import GatewayParts, OpsPart
 from engine.gateway.server import Gateway
 from engine.hotstore.store import HotStore
+from engine.ledger.campaigns import Applied, all_catalogues, apply_campaign, plan_campaign
 from engine.ledger.cursors import all_cursors
 from engine.ledger.database import Ledger
 from engine.ledger.migrate import require_migrated
 from engine.readiness import announce_ready
+from engine.scheduling.operations import Operations
+from engine.scheduling.performing import Actor
 from engine.scheduling.steward import Steward
 from engine.service import Service
 from engine.settings import Settings
@@ -78,6 +83,18 @@ async def hot_store_only(settings: Settings) -> AsyncIterator[HotStore]:
         await hot_store.close()
 
 
+@asynccontextmanager
+async def ledger_only(settings: Settings) -> AsyncIterator[Ledger]:
+    """The ledger alone, for what it knows by itself. Raises CannotRun like `connected`."""
+    _require_address("database_url", settings.database_url)
+    ledger = await Ledger.connect(settings.database_url, settings)
+    try:
+        await require_migrated(ledger)
+        yield ledger
+    finally:
+        await ledger.close()
+
+
 def _require_address(name: str, url: str) -> None:
     if not url:
         raise CannotRun(
@@ -104,9 +121,26 @@ def gateway_services(stores: Stores, settings: Settings) -> list[Service]:
         holdings=Holdings(stores.hot_store, stores.ledger, board),
         tickets=TicketBook(keyring.ticket_keys),
         tokens=TokenReader(keyring.token_keys, settings.token_leeway_ms),
+        ops=ops_part(stores),
     )
     # The desks hear from the board's first reading; the server comes last and goes first.
     return [desks, board, Gateway(parts)]
+
+
+def ops_part(stores: Stores) -> OpsPart:
+    """What operators reach through a gateway."""
+    ledger = stores.ledger
+
+    async def apply(campaign: Campaign, actor: Actor, revision: int | None) -> Applied:
+        return await apply_campaign(ledger, campaign, actor.name, reason=actor.reason, expected_revision=revision)
+
+    return OpsPart(
+        operations=Operations(stores.hot_store),
+        catalogues=lambda: all_catalogues(ledger),
+        plan=lambda campaign: plan_campaign(ledger, campaign),
+        apply=apply,
+        audit=lambda campaign, wave: audit(ledger, stores.hot_store, campaign, wave),
+    )
 
 
 def writer_services(stores: Stores, settings: Settings) -> list[Service]:

@@ -32,6 +32,7 @@ class Heading(Struct, frozen=True):
     accept: str = ""
     accept_language: str = ""
     if_none_match: str = ""
+    if_match: str = ""
 
 
 class Answer(Struct, frozen=True):

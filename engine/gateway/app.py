@@ -7,40 +7,31 @@ become one.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Final
 
 from aiohttp import web
-from multidict import CIMultiDict
-from prometheus_client import Counter
 
-from engine.gateway.answer import BARE, PRIVATE, Answer, Heading, Words
+from engine.gateway.answer import BARE, PRIVATE, Answer
 from engine.gateway.callers import Doorkeeper
 from engine.gateway.claims import ClaimEndpoint
+from engine.gateway.ops_routes import add_ops_routes
 from engine.gateway.own_claims import OwnEndpoint
 from engine.gateway.parts import GatewayParts
 from engine.gateway.printing import ClaimPrinter
 from engine.gateway.problem_pages import problem_page
 from engine.gateway.refusals import Problem, refuse
+from engine.gateway.requests import TOO_LARGE, AnswerCount, expect_within, heading_of, read_body, response_of
 from engine.gateway.status_pages import StatusPages
 from engine.gateway.ticketing import TicketEndpoint
-from engine.telemetry import ANSWERS, METRICS_TYPE, metrics_text
+from engine.telemetry import METRICS_TYPE, metrics_text
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-_TOO_LARGE: Final = Problem("too_large", close=True)
-_BROKEN: Final = Problem(
-    "invalid_request",
-    Words("the body is cut or its chunks are wrong", "请求体不完整或分块有误"),
-    {"at": "body"},
-    close=True,
-)
-_TIMEOUT: Final = Problem("timeout", close=True)
 
 
 def build_app(parts: GatewayParts, is_draining: Callable[[], bool] = lambda: False) -> web.Application:
     """The application over these parts. `is_draining` turns `/readyz` to no."""
     app = web.Application(client_max_size=parts.settings.body_bytes_max)
     handlers = _Handlers(parts, is_draining)
+    expect = expect_within(parts.settings.body_bytes_max)
     for method, path, handler in (
         ("POST", "/v1/waves/{wave}/claims", handlers.claim),
         ("POST", "/v1/waves/{wave}/tickets", handlers.ticket),
@@ -57,45 +48,11 @@ def build_app(parts: GatewayParts, is_draining: Callable[[], bool] = lambda: Fal
         ("GET", "/metrics", handlers.metrics),
     ):
         if method == "GET":
-            app.router.add_get(path, handler, expect_handler=handlers.expect)
+            app.router.add_get(path, handler, expect_handler=expect)
         else:
-            app.router.add_route(method, path, handler, expect_handler=handlers.expect)
+            app.router.add_route(method, path, handler, expect_handler=expect)
+    add_ops_routes(app, parts, Doorkeeper(parts.tokens, parts.tickets))
     return app
-
-
-def heading_of(request: web.BaseRequest) -> Heading:
-    """The headers that matter to an answer."""
-    get = request.headers.get
-    return Heading(
-        authorization=get("Authorization", ""),
-        content_type=get("Content-Type", ""),
-        content_encoding=get("Content-Encoding", ""),
-        accept=get("Accept", ""),
-        accept_language=get("Accept-Language", ""),
-        if_none_match=get("If-None-Match", ""),
-    )
-
-
-def response_of(answer: Answer) -> web.Response:
-    """The answer as aiohttp sends it."""
-    response = web.Response(status=answer.status, headers=CIMultiDict(answer.headers), body=answer.body)
-    if answer.close:
-        response.force_close()
-    return response
-
-
-class AnswerCount:
-    """Counts answers by endpoint and outcome; both are few."""
-
-    def __init__(self) -> None:
-        self._counters: dict[tuple[str, str], Counter] = {}
-
-    def add(self, endpoint: str, outcome: str) -> None:
-        """One more."""
-        counter = self._counters.get((endpoint, outcome))
-        if counter is None:
-            counter = self._counters[endpoint, outcome] = ANSWERS.labels(endpoint, outcome)
-        counter.inc()
 
 
 class _Handlers:
@@ -125,7 +82,7 @@ class _Handlers:
 
     async def ticket(self, request: web.Request) -> web.Response:
         if (request.content_length or 0) > self._settings.body_bytes_max:
-            return self._respond("ticket", refuse(_TOO_LARGE, request.headers.get("Accept-Language", "")))
+            return self._respond("ticket", refuse(TOO_LARGE, request.headers.get("Accept-Language", "")))
         return self._respond("ticket", await self._tickets.answer(request.match_info["wave"], heading_of(request)))
 
     async def claims_in_wave(self, request: web.Request) -> web.Response:
@@ -170,29 +127,5 @@ class _Handlers:
             Answer(200, "ok", (*BARE, ("Content-Type", METRICS_TYPE), ("Cache-Control", "no-store")), text)
         )
 
-    async def expect(self, request: web.Request) -> web.Response | None:
-        """`Expect: 100-continue`: yes, unless the body would be refused for its size anyway (RFC 9110, 10.1.1)."""
-        if request.headers["Expect"].lower() != "100-continue":
-            problem = Problem("invalid_request", extras={"at": "Expect"}, close=True)
-            return response_of(refuse(problem, request.headers.get("Accept-Language", "")))
-        if (request.content_length or 0) > self._settings.body_bytes_max:
-            return response_of(refuse(_TOO_LARGE, request.headers.get("Accept-Language", "")))
-        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        request.writer.output_size = 0  # what aiohttp takes for the begin of the answer proper
-        return None
-
     async def _body(self, request: web.Request) -> bytes | Problem:
-        """The body, within its bounds of size and time. It mostly came with the headers and waits for nothing."""
-        if (request.content_length or 0) > self._settings.body_bytes_max:
-            return _TOO_LARGE
-        try:
-            if request.content.is_eof():
-                return await request.read()
-            async with asyncio.timeout(self._settings.body_deadline_ms / 1000):
-                return await request.read()
-        except web.HTTPRequestEntityTooLarge:
-            return _TOO_LARGE
-        except web.RequestPayloadError:
-            return _BROKEN
-        except TimeoutError:
-            return _TIMEOUT
+        return await read_body(request, self._settings.body_bytes_max, self._settings.body_deadline_ms / 1000)

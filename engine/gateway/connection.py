@@ -13,8 +13,8 @@ from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
 
 from engine.gateway.answer import Answer, Words
-from engine.gateway.app import response_of
 from engine.gateway.refusals import Problem, refuse
+from engine.gateway.requests import response_of
 from engine.telemetry import ANSWERS, CONNECTIONS
 
 log = structlog.get_logger(__name__)

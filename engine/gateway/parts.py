@@ -1,15 +1,21 @@
 """What a gateway is made of. `wiring` fills it; everything in this folder takes what it needs from it."""
 
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from msgspec import Struct
 
 from engine.claiming.board import LiveWave
-from engine.domain.campaign import Catalogue
+from engine.domain.campaign import Campaign, Catalogue
 from engine.domain.eligibility import Identity
 from engine.domain.outcome import Ask, Claim, Outcome
 from engine.domain.tickets import TicketBook
+from engine.domain.verdict import Verdict
 from engine.gateway.auth import TokenReader
+from engine.ledger.campaigns import Applied
+from engine.ledger.plans import Plan
+from engine.scheduling.operations import Operations
+from engine.scheduling.performing import Actor
 from engine.settings import Settings
 
 
@@ -65,6 +71,18 @@ class HoldingsPart(Protocol):
         """The caller's claims in all campaigns, newest first. Raises like `in_wave`."""
 
 
+class OpsPart(Struct, frozen=True):
+    """What operators reach through a gateway. The callables raise what the ledger's functions of that name raise."""
+
+    operations: Operations
+    catalogues: Callable[[], Awaitable[list[Catalogue]]]
+    plan: Callable[[Campaign], Awaitable[Plan]]
+    apply: Callable[[Campaign, Actor, int | None], Awaitable[Applied]]
+    """With the revision that the campaign has to be at, or None."""
+    audit: Callable[[str, str], Awaitable[Verdict]]
+    """Of a campaign and a wave."""
+
+
 class GatewayParts(Struct, frozen=True):
     """The rooms a gateway speaks to."""
 
@@ -74,3 +92,4 @@ class GatewayParts(Struct, frozen=True):
     holdings: HoldingsPart
     tickets: TicketBook
     tokens: TokenReader
+    ops: OpsPart

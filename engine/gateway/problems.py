@@ -285,6 +285,34 @@ _TABLE: Final = (
         Retry(300, 700),
     ),
     ProblemKind(
+        "precondition_failed",
+        412,
+        True,
+        Words("Somebody else was faster", "已被他人修改"),
+        Words(
+            "The campaign is at `revision`, not at the one that `If-Match` names. Look at it again, then decide.",
+            "活动当前版本为 revision，与 If-Match 不符。请查看后再决定。",
+        ),
+    ),
+    ProblemKind(
+        "act_refused",
+        409,
+        True,
+        Words("This cannot be done now", "当前不能执行此操作"),
+        Words("`reasons` says why. Nothing was changed.", "reasons 列出原因。没有作出任何更改。"),
+    ),
+    ProblemKind(
+        "act_incomplete",
+        503,
+        False,
+        Words("Not all of it is known to be done", "操作未全部完成或结果未知"),
+        Words(
+            "`detail` says what is missing. Do it again: what is done already is not done twice.",
+            "detail 说明未完成的部分。请重试，已完成的不会重复执行。",
+        ),
+        Retry(500, 500),
+    ),
+    ProblemKind(
         "internal",
         500,
         False,

@@ -14,7 +14,15 @@ from msgspec import Struct
 
 from engine.domain.campaign import Catalogue, CatalogueWave
 from engine.domain.decisions import WaveState
-from engine.errors import ActRefused, DropwaveError, HotStoreUnavailable, UnknownOffer, UnknownWave, UsageError
+from engine.errors import (
+    ActRefused,
+    DropwaveError,
+    HotStoreUnavailable,
+    ReplyLost,
+    UnknownOffer,
+    UnknownWave,
+    UsageError,
+)
 from engine.hotstore.store import HotStore
 from engine.hotstore.view import ShardView, loaded_campaigns, read_shard
 from engine.scheduling import acts
@@ -174,8 +182,12 @@ class Operations:
 
     async def _act(self, act: str, wave: str, perform: Callable[[Seen], Awaitable[bool]]) -> Done:
         before = await self.look(wave)
-        done = await perform(before)
-        return Done(act, done, before, await self.look(wave) if done else before)
+        if not await perform(before):
+            return Done(act, False, before, before)
+        try:
+            return Done(act, True, before, await self.look(wave))
+        except HotStoreUnavailable as error:  # that would say that nothing was done
+            raise ReplyLost(f"{act} is done, but the wave cannot be looked at now: {error}") from error
 
     async def _everywhere(self, perform: Callable[[str], Awaitable[bool]]) -> list[CampaignResult]:
         async def result(campaign: str) -> CampaignResult:

@@ -44,7 +44,7 @@ def code_of(result: Caller | Problem) -> str:
 
 def test_a_token_tells_who_asks() -> None:
     token = mint_token(KEY, "u1", ttl_s=60, city="武汉", tags=["member"], person="p1", scope="claim ops", role="viewer")
-    assert read(token) == Caller(Identity("u1", "武汉", ("member",), "p1"), frozenset({"claim", "ops"}))
+    assert read(token) == Caller(Identity("u1", "武汉", ("member",), "p1"), frozenset({"claim", "ops"}), "viewer")
     assert read(signed({"sub": "u1", "exp": time.time() + 60})) == Caller(Identity("u1"), frozenset({"claim"}))
 
 

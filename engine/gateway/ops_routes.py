@@ -1,0 +1,94 @@
+"""The routes of operators, and thin handlers for them.
+
+Whoever has no right to ask is refused before the body is read: it may be megabytes.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from aiohttp import web
+
+from engine.gateway.answer import Answer, Heading
+from engine.gateway.callers import Doorkeeper
+from engine.gateway.ops_acts import ActsEndpoint
+from engine.gateway.ops_campaigns import CampaignsEndpoint
+from engine.gateway.parts import GatewayParts
+from engine.gateway.refusals import Problem, refuse
+from engine.gateway.requests import AnswerCount, expect_within, heading_of, read_body, response_of
+
+BODY_DEADLINE_S: Final = 30.0
+"""A campaign with its lists over a slow line: 4 MiB in 30 seconds are 140 kB a second."""
+
+WithBody = Callable[[web.Request, Heading, bytes], Awaitable[Answer]]
+
+
+class _Routes:
+    """Adds routes to an application."""
+
+    def __init__(self, app: web.Application, bytes_max: int, doorkeeper: Doorkeeper) -> None:
+        self._router = app.router
+        self._bytes_max = bytes_max
+        self._doorkeeper = doorkeeper
+        self._expect = expect_within(bytes_max)
+        self._count = AnswerCount()
+
+    def see(self, path: str, answer: Callable[[web.Request], Awaitable[Answer]], *, has_head: bool = True) -> None:
+        """A GET."""
+
+        async def handler(request: web.Request) -> web.Response:
+            return self._respond(await answer(request))
+
+        self._router.add_get(path, handler, expect_handler=self._expect, allow_head=has_head)
+
+    def act(self, method: str, path: str, answer: WithBody) -> None:
+        """What only an operator may do."""
+
+        async def handler(request: web.Request) -> web.Response:
+            heading = heading_of(request)
+            caller = self._doorkeeper.operator(heading.authorization)
+            if isinstance(caller, Problem):
+                return self._respond(refuse(caller, heading.accept_language))
+            body = await read_body(request, self._bytes_max, BODY_DEADLINE_S)
+            if isinstance(body, Problem):
+                return self._respond(refuse(body, heading.accept_language))
+            return self._respond(await answer(request, heading, body))
+
+        self._router.add_route(method, path, handler, expect_handler=self._expect)
+
+    def _respond(self, answer: Answer) -> web.Response:
+        self._count.add("ops", answer.outcome)
+        return response_of(answer)
+
+
+def add_ops_routes(app: web.Application, parts: GatewayParts, doorkeeper: Doorkeeper) -> None:
+    """Add `/v1/ops/…`."""
+    routes = _Routes(app, parts.settings.ops_body_bytes_max, doorkeeper)
+    acts, campaigns = ActsEndpoint(parts, doorkeeper), CampaignsEndpoint(parts, doorkeeper)
+    see, act = routes.see, routes.act
+
+    def act_on_wave(name: str) -> WithBody:
+        return lambda request, heading, body: acts.act(name, request.match_info["wave"], heading, body)
+
+    def act_everywhere(name: str) -> WithBody:
+        return lambda _request, heading, body: acts.everywhere(name, heading, body)
+
+    see("/v1/ops/campaigns", lambda request: campaigns.campaigns(heading_of(request)))
+    see(
+        "/v1/ops/campaigns/{campaign}",
+        lambda request: campaigns.campaign(request.match_info["campaign"], heading_of(request)),
+    )
+    act(
+        "PUT",
+        "/v1/ops/campaigns/{campaign}",
+        lambda request, heading, body: campaigns.put(request.match_info["campaign"], request.query, heading, body),
+    )
+    see("/v1/ops/waves/{wave}", lambda request: acts.wave(request.match_info["wave"], heading_of(request)))
+    see(
+        "/v1/ops/waves/{wave}/audit",
+        lambda request: acts.audit(request.match_info["wave"], heading_of(request)),
+        has_head=False,  # it would take as long, and say nothing
+    )
+    for name in acts.acts:
+        act("POST", f"/v1/ops/waves/{{wave}}/{name}", act_on_wave(name))
+    for name in ("stop-all", "start-all"):
+        act("POST", f"/v1/ops/{name}", act_everywhere(name))

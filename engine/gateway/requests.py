@@ -1,0 +1,98 @@
+"""Between aiohttp and plain values: a request's heading and body, an answer as aiohttp sends it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from aiohttp import web
+from multidict import CIMultiDict
+from prometheus_client import Counter
+
+from engine.gateway.answer import Answer, Heading, Words
+from engine.gateway.refusals import Problem, refuse
+from engine.telemetry import ANSWERS
+
+TOO_LARGE: Final = Problem("too_large", close=True)
+BROKEN: Final = Problem(
+    "invalid_request",
+    Words("the body is cut or its chunks are wrong", "请求体不完整或分块有误"),
+    {"at": "body"},
+    close=True,
+)
+TIMEOUT: Final = Problem("timeout", close=True)
+
+
+def heading_of(request: web.BaseRequest) -> Heading:
+    """The headers that matter to an answer."""
+    get = request.headers.get
+    return Heading(
+        authorization=get("Authorization", ""),
+        content_type=get("Content-Type", ""),
+        content_encoding=get("Content-Encoding", ""),
+        accept=get("Accept", ""),
+        accept_language=get("Accept-Language", ""),
+        if_none_match=get("If-None-Match", ""),
+        if_match=get("If-Match", ""),
+    )
+
+
+def response_of(answer: Answer) -> web.Response:
+    """The answer as aiohttp sends it."""
+    response = web.Response(status=answer.status, headers=CIMultiDict(answer.headers), body=answer.body)
+    if answer.close:
+        response.force_close()
+    return response
+
+
+async def read_body(request: web.Request, bytes_max: int, deadline_s: float) -> bytes | Problem:
+    """The body, within its bounds of size and time. It mostly came with the headers and waits for nothing."""
+    if (request.content_length or 0) > bytes_max:
+        return TOO_LARGE
+    try:
+        if request.content.is_eof():
+            return await _read(request, bytes_max)
+        async with asyncio.timeout(deadline_s):
+            return await _read(request, bytes_max)
+    except web.RequestPayloadError:
+        return BROKEN
+    except TimeoutError:
+        return TIMEOUT
+
+
+async def _read(request: web.Request, bytes_max: int) -> bytes | Problem:
+    body = bytearray()
+    while chunk := await request.content.readany():
+        body += chunk
+        if len(body) > bytes_max:
+            return TOO_LARGE
+    return bytes(body)
+
+
+def expect_within(bytes_max: int) -> Callable[[web.Request], Awaitable[web.StreamResponse | None]]:
+    """What answers `Expect: 100-continue`: yes, unless the body would be refused for its size (RFC 9110, 10.1.1)."""
+
+    async def expect(request: web.Request) -> web.StreamResponse | None:
+        if request.headers["Expect"].lower() != "100-continue":
+            problem = Problem("invalid_request", extras={"at": "Expect"}, close=True)
+            return response_of(refuse(problem, request.headers.get("Accept-Language", "")))
+        if (request.content_length or 0) > bytes_max:
+            return response_of(refuse(TOO_LARGE, request.headers.get("Accept-Language", "")))
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # what aiohttp takes for the begin of the answer proper
+        return None
+
+    return expect
+
+
+class AnswerCount:
+    """Counts answers by endpoint and outcome; both are few."""
+
+    def __init__(self) -> None:
+        self._counters: dict[tuple[str, str], Counter] = {}
+
+    def add(self, endpoint: str, outcome: str) -> None:
+        """One more."""
+        counter = self._counters.get((endpoint, outcome))
+        if counter is None:
+            counter = self._counters[endpoint, outcome] = ANSWERS.labels(endpoint, outcome)
+        counter.inc()
