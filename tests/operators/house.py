@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import os
 import random
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Sequence
@@ -26,6 +27,8 @@ from engine.settings import Settings
 from engine.settling.recovery import Recovery
 from engine.settling.settler import Settler
 
+FULL = os.environ.get("TEST_OPERATORS") == "full"
+"""Every step and more examples, in minutes; otherwise a choice of them by the seed."""
 OPS = Actor("ops", "a reason")
 EVERYTHING = 100_000
 """Log entries, or claims, that a test could ever write."""
@@ -171,6 +174,10 @@ class Crowd:
             name = f"u{next(self._names)}"
             ask = Ask(self._random.choice(waves), 1, (self._random.choice(offers),), name, name)
             self.outcomes.append(await desk.claim(ask))
+
+    async def ask(self, ask: Ask) -> Outcome:
+        """One ask at any of the desks."""
+        return await self._random.choice(self._desks).claim(ask)
 
     @property
     def granted(self) -> int:
