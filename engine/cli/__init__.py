@@ -14,6 +14,7 @@ from engine.cli.rehearse import rehearse
 from engine.cli.roles import gateway, migrate, steward, up, writer
 from engine.cli.stop import start_all, stop_all
 from engine.cli.tokens import tickets, token
+from engine.cli.trail import trail
 from engine.cli.waves import wave
 from engine.errors import DropwaveError
 
@@ -36,6 +37,7 @@ for command in (
     start_all,
     rehearse,
     audit,
+    trail,
     token,
     tickets,
 ):

@@ -1,24 +1,29 @@
-"""`dropwave campaign`: check a file, apply it, see what is applied."""
+"""`dropwave campaign`: check a file, see what it would change, apply it, see what is applied."""
 
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
-from engine.cli.options import actor_option, console, json_option, on_installation, print_json, print_table
+from engine.cli.options import actor_option, json_option, on_installation, print_json, print_table
 from engine.domain.campaign import Campaign, Catalogue
 from engine.errors import UsageError
 from engine.gateway.instants import rfc3339
-from engine.ledger.campaigns import all_catalogues, apply_campaign, read_catalogue
+from engine.ledger.campaigns import all_catalogues, apply_campaign, plan_campaign, read_catalogue
+from engine.ledger.plans import Plan
+from engine.ledger.wording import cap, eligibility, limits, listed, plain
 from engine.scheduling.files import read_campaign_file
+from engine.scheduling.performing import Actor
 from engine.settings import Settings
-from engine.wiring import connected
+from engine.wiring import ledger_only
 
 file_argument = click.argument("file", type=click.Path(path_type=Path))
 
 
 @click.group()
 def campaign() -> None:
-    """Campaign files: check and apply them, list what is applied."""
+    """Campaign files: check them, see what they would change, apply them, list what is applied."""
 
 
 @campaign.command()
@@ -30,29 +35,60 @@ def check(file: Path) -> None:
 
 @campaign.command()
 @file_argument
+@json_option
+@on_installation
+async def plan(settings: Settings, file: Path, as_json: bool) -> None:
+    """Say what applying the file would change, from what to what, and why it would be refused. Changes nothing.
+
+    Exit status 2 if it would be refused.
+    """
+    read = read_campaign_file(file)
+    async with ledger_only(settings) as ledger:
+        made = await plan_campaign(ledger, read)
+    if as_json:
+        print_json(made)
+    else:
+        for line in plan_lines(made):
+            click.echo(line)
+    if made.refusals:
+        sys.exit(UsageError.exit_status)
+
+
+@campaign.command()
+@file_argument
+@click.option(
+    "--expect",
+    type=click.IntRange(0),
+    metavar="REVISION",
+    help="Only where the campaign is still at this revision (0: not applied yet), as the plan that you saw.",
+)
+@click.option("--reason", help="Why; it stands in the trail (default: the name of the file).")
 @actor_option
 @on_installation
-async def apply(settings: Settings, file: Path, actor: str) -> None:
+async def apply(settings: Settings, file: Path, expect: int | None, reason: str | None, actor: str) -> None:
     """Put a campaign file into force. Applying the same file again changes nothing."""
     read = read_campaign_file(file)
-    async with connected(settings) as stores:
-        applied = await apply_campaign(stores.ledger, read, actor)
+    who = Actor(actor, reason or file.name)
+    async with ledger_only(settings) as ledger:
+        applied = await apply_campaign(ledger, read, who.name, reason=who.reason, expected_revision=expect)
     what = f"revision {applied.catalogue.revision}" if applied.changed else "nothing changed"
     click.echo(f"{read.id}: {what}. {_summary(read)}")
 
 
 @campaign.command("list")
+@click.option("--sandboxes/--no-sandboxes", default=True, help="With campaigns that are for trying out, or without.")
 @json_option
 @on_installation
-async def list_campaigns(settings: Settings, as_json: bool) -> None:
+async def list_campaigns(settings: Settings, sandboxes: bool, as_json: bool) -> None:
     """List applied campaigns."""
-    async with connected(settings) as stores:
-        catalogues = await all_catalogues(stores.ledger)
+    async with ledger_only(settings) as ledger:
+        catalogues = await all_catalogues(ledger, sandboxes)
     if as_json:
         print_json([_row(catalogue) for catalogue in catalogues])
         return
-    rows = [[str(value) for value in _row(catalogue).values()] for catalogue in catalogues]
-    print_table(["campaign", "title", "revision", "offers", "waves", "timezone"], rows, empty="No campaign is applied.")
+    columns = ["campaign", "title", "revision", "offers", "waves", "timezone", "sandbox"]
+    rows = [[plain(_row(catalogue)[column]) for column in columns] for catalogue in catalogues]
+    print_table(columns, rows, empty="No campaign is applied.")
 
 
 @campaign.command()
@@ -61,15 +97,19 @@ async def list_campaigns(settings: Settings, as_json: bool) -> None:
 @on_installation
 async def show(settings: Settings, campaign_id: str, as_json: bool) -> None:
     """Show a campaign as it is applied: offers with their terms, waves with their stock."""
-    async with connected(settings) as stores:
-        catalogue = await read_catalogue(stores.ledger, campaign_id)
+    async with ledger_only(settings) as ledger:
+        catalogue = await read_catalogue(ledger, campaign_id)
     if catalogue is None:
         raise UsageError(f"no campaign {campaign_id} is applied; `dropwave campaign list` shows which are")
     if as_json:
         print_json(catalogue)
         return
-    limits = ", ".join(f"{limit.max} per {limit.per}" for limit in catalogue.limits)
-    console.print(f"{catalogue.title} ({catalogue.id}), revision {catalogue.revision}, {limits} by {catalogue.by}")
+    sandbox = ", sandbox" if catalogue.sandbox else ""
+    click.echo(
+        f"{catalogue.title} ({catalogue.id}), revision {catalogue.revision}{sandbox}: "
+        f"{limits(catalogue.limits)} by {catalogue.by}, cap {cap(catalogue.cap)}, "
+        f"eligible: {eligibility(catalogue.eligibility)}"
+    )
     offers = {offer.no: offer for offer in catalogue.offers}
     print_table(
         ["offer", "title", "kind", "terms"],
@@ -103,7 +143,39 @@ def _row(catalogue: Catalogue) -> dict[str, str | int]:
         "offers": len(catalogue.offers),
         "waves": len(catalogue.waves),
         "timezone": catalogue.timezone,
+        "sandbox": catalogue.sandbox,
     }
+
+
+def plan_lines(made: Plan) -> Iterator[str]:
+    """A plan for a person. What is the same for many waves, as after a repeat was changed, is one line."""
+    now = f"revision {made.revision}" if made.revision else "not applied yet"
+    if not made.changes:
+        yield f"{made.campaign}: nothing changes, {now}"
+    else:
+        yield f"{made.campaign}: {now}; an apply makes revision {made.revision + 1}"
+        yield "Changes:"
+        for text, ids in _alike(made).items():
+            yield f"  {text.format(waves=listed(ids))}" if ids else f"  {text}"
+        stays = [(made.offers_kept, "terms of"), (made.waves_kept, "waves")]
+        kept = "; ".join(f"{what} {listed(ids)}" for ids, what in stays if ids)
+        yield f"Stays: {kept or 'nothing'}"
+    if made.refusals:
+        yield "Refused, so nothing would change at all:"
+        yield from (f"  {why}" for why in made.refusals)
+
+
+def _alike(made: Plan) -> dict[str, list[str]]:
+    """Lines in order; those of waves without their id, with the ids for which they are the same."""
+    lines: dict[str, list[str]] = {}
+    for change in made.changes:
+        lead = f"wave {change.id}: "
+        if change.part == "wave" and change.text.startswith(lead):
+            rest = change.text.removeprefix(lead).replace("{", "{{").replace("}", "}}")
+            lines.setdefault(f"wave {{waves}}: {rest}", []).append(change.id)
+        else:
+            lines[change.text] = []
+    return lines
 
 
 def _summary(campaign: Campaign) -> str:

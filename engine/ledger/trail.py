@@ -185,7 +185,12 @@ def _flaw(entry: Entry, end: End) -> str:
     if entry.hash != entry_hash(entry.previous_hash, entry.campaign_no, entry.position, entry.happening):
         return "was changed: its hash does not fit what it says"
     if entry.position != end.position + 1:
-        return f"entries {end.position + 1} to {entry.position - 1} before it are missing"
+        first, last = end.position + 1, entry.position - 1
+        return (
+            f"entry {last} before it is missing"
+            if first == last
+            else f"entries {first} to {last} before it are missing"
+        )
     if entry.previous_hash != end.hash:
         return f"does not follow entry {end.position}: that one was another when this one was written"
     return ""

@@ -321,7 +321,7 @@ async def test_an_entry_that_was_taken_out_shows(
 ) -> None:
     await settle_acts(ledger, cursor, catalogue)
     await tamper(database_url, "delete from trail where position = 2")
-    assert Broken(3, "entries 2 to 2 before it are missing") in await verify_trail(ledger, 0)
+    assert Broken(3, "entry 2 before it is missing") in await verify_trail(ledger, 0)
 
 
 async def test_an_end_that_was_cut_off_shows(

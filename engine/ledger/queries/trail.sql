@@ -48,3 +48,22 @@ where t.campaign_no = $1 and t.kind <> 'apply'
   and not exists (select from acts a where a.campaign_no = $1 and a.trail_position = t.position)
 order by t.position
 limit $2
+
+-- name: subject
+-- Of a campaign and a wave with the same id the campaign, whose trail holds the wave's.
+select campaign_no, id as campaign, null as wave, definition ->> 'timezone' as timezone
+from campaigns where id = $1
+union all
+select w.campaign_no, c.id, w.id, c.definition ->> 'timezone'
+from waves w join campaigns c using (campaign_no) where w.id = $1
+limit 1
+
+-- name: subjects
+select campaign_no, id as campaign, null as wave, definition ->> 'timezone' as timezone
+from campaigns order by campaign_no
+
+-- name: offer_names
+select offer_no as no, id from offers where campaign_no = $1
+
+-- name: wave_names
+select wave_no as no, id from waves where campaign_no = $1
