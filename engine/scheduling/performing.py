@@ -34,7 +34,7 @@ class Actor(Struct, frozen=True):
     def __post_init__(self) -> None:
         """Users read the reason, and records put it between tabs. Raises UsageError."""
         for what, text in (("the actor's name", self.name), ("the reason", self.reason)):
-            if not 0 < len(text) <= WORDS_LENGTH_MAX or not text.isprintable():
+            if not text.strip() or len(text) > WORDS_LENGTH_MAX or not text.isprintable():
                 raise UsageError(f"{what} must be one line of 1 to {WORDS_LENGTH_MAX} characters, without tabs")
 
 
