@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from engine.cli.options import actor_option, json_option, on_installation, print_json, print_table
+from engine.cli.options import actor_option, json_option, on_installation, print_json, print_table, wall_clock
 from engine.domain.campaign import Campaign, Catalogue
 from engine.errors import UsageError
 from engine.gateway.instants import rfc3339
@@ -125,8 +125,8 @@ async def show(settings: Settings, campaign_id: str, as_json: bool) -> None:
             [
                 wave.id,
                 wave.round,
-                rfc3339(wave.opens_at_ms, catalogue.timezone),
-                rfc3339(wave.closes_at_ms, catalogue.timezone),
+                wall_clock(rfc3339(wave.opens_at_ms, catalogue.timezone)),
+                wall_clock(rfc3339(wave.closes_at_ms, catalogue.timezone)),
                 ", ".join(f"{offers[no].id} {units}" for no, units in wave.stock.items()),
             ]
             for wave in catalogue.waves

@@ -95,3 +95,11 @@ def print_table(columns: list[str], rows: list[list[str]], *, empty: str) -> Non
     for row in rows:
         table.add_row(*row)
     console.print(table)
+
+
+def wall_clock(instant: str) -> str:
+    """A time of a table, as a clock on the campaign's wall shows it: `2027-03-01 10:00`, seconds where there are any.
+
+    `instant` is RFC 3339 in the campaign's zone; JSON output keeps it whole.
+    """
+    return instant[:10] + " " + instant[11:19].removesuffix(":00")

@@ -1,25 +1,33 @@
-"""`dropwave rehearse`: a whole drop against simulated users, on servers of its own, ending in a verdict."""
+"""`dropwave rehearse`: a whole drop against simulated users, ending in a verdict."""
 
 import asyncio
 import secrets
 import shutil
 import tempfile
+import time
+from collections.abc import Coroutine, Mapping
 from pathlib import Path
+from typing import Any
 
 import click
+import msgspec
 
-from engine.cli.options import console, json_option, run
-from engine.cli.stage import Wish, put_on_stage
+from engine.cli.options import console, data_option, installation_settings, json_option, run
+from engine.cli.stage import Wish, put_on_stage, visit_stage
 from engine.cli.tokens import DURATION
 from engine.cli.verdicts import end
 from engine.domain.campaign import CLAIMS_PER_CLAIMANT_MAX, Campaign, Wave
+from engine.domain.verdict import Verdict
 from engine.errors import UsageError
+from engine.rehearsal.client import Address
 from engine.rehearsal.credentials import can_be_entitled_by_token
 from engine.rehearsal.plan import Plan, draw_plan
+from engine.rehearsal.sandbox import sandbox_ids
 from engine.scheduling.files import read_campaign_file
-from engine.settings import load_settings
+from engine.settings import Settings, load_settings
 from engine.telemetry import configure_logging
 
+WORKERS = 2
 OPENS_IN_MIN_S = 3
 """For the steward to put the wave and for the users to get ready."""
 
@@ -30,8 +38,10 @@ OPENS_IN_MIN_S = 3
 @click.option("--users", default=30_000, show_default=True, type=click.IntRange(1, 1_000_000))
 @click.option("--opens-in", "opens_in_s", default="10s", show_default=True, type=DURATION)
 @click.option("--seed", type=int, help="Repeats the users of an earlier run (default: drawn, and printed).")
-@click.option("--workers", default=2, show_default=True, type=click.IntRange(1, 64), help="Gateway processes.")
-@click.option("--ack", type=click.Choice(["memory", "logged", "settled"]), help="What a reply waits for.")
+@click.option("--workers", show_default=f"{WORKERS}", type=click.IntRange(1, 64), help="Gateway processes of its own.")
+@click.option("--ack", type=click.Choice(["memory", "logged", "settled"]), help="What a reply of its own waits for.")
+@click.option("--url", metavar="URL", help="A running installation to rehearse in: https://host, http://host:port.")
+@data_option
 @json_option
 def rehearse(
     file: Path,
@@ -39,20 +49,62 @@ def rehearse(
     users: int,
     opens_in_s: int,
     seed: int | None,
-    workers: int,
+    workers: int | None,
     ack: str | None,
+    url: str | None,
+    data: str | None,
     as_json: bool,
 ) -> None:
     """Run a whole drop of a campaign file against simulated users, and say whether every promise held.
 
-    Servers are started in a temporary folder, and one wave is moved so that it opens soon. Exit status 1 if a
-    promise broke; the folder is kept then.
+    Servers are started in a temporary folder, and one wave is moved so that it opens soon. With --url the drop
+    takes place in a running installation, as a sandbox campaign with users of its own, which is closed at the
+    end; that takes the installation's secret, from DROPWAVE_SECRET or from --data. Exit status 1 if a promise
+    broke; the folder is kept then.
     """
     if opens_in_s < OPENS_IN_MIN_S:
         raise UsageError(f"--opens-in {opens_in_s}s is too soon; it takes {OPENS_IN_MIN_S}s or more")
+    _check_options(url, {"--workers": workers, "--ack": ack}, data)
     campaign = read_campaign_file(file)
     wave = _chosen(campaign, wave_id)
-    plan = _plan(campaign, wave, users, opens_in_s, secrets.randbelow(2**32) if seed is None else seed)
+    seed = secrets.randbelow(2**32) if seed is None else seed
+    if url is None:
+        wish = Wish(campaign, _plan(campaign, wave, users, opens_in_s, seed), opens_in_s, silent=as_json)
+        verdict = _on_own_servers(wish, WORKERS if workers is None else workers, ack)
+    else:
+        ids = sandbox_ids(campaign.id, wave.id, seed, time.time_ns())
+        plan = _plan(campaign, msgspec.structs.replace(wave, id=ids.wave), users, opens_in_s, seed, ids.users)
+        settings = _with_secret(installation_settings(data))
+        wish = Wish(campaign, plan, opens_in_s, silent=as_json)
+        verdict = _run(settings, visit_stage(settings, Address.of(url), ids, wave, wish))
+    end([verdict], as_json=as_json, console=console)
+
+
+def _check_options(url: str | None, only_without_url: Mapping[str, object], data: str | None) -> None:
+    if url is None and data is not None:
+        raise UsageError("--data goes with --url: it names the installation whose secret is used")
+    for name, value in only_without_url.items():
+        if url is not None and value is not None:
+            raise UsageError(f"{name} is for servers of the rehearsal's own, and --url names others: leave one out")
+
+
+def _with_secret(settings: Settings) -> Settings:
+    if not settings.secret:
+        raise UsageError(
+            "--url takes the installation's secret, to make tickets and tokens of the simulated users: set "
+            "DROPWAVE_SECRET, or with --data name the data folder of the `dropwave up` that runs there"
+        )
+    return settings
+
+
+def _run(settings: Settings, drop: Coroutine[Any, Any, Verdict]) -> Verdict:
+    try:
+        return run(settings, drop)
+    except asyncio.CancelledError as error:  # SIGTERM: everything was stopped in order on the way here
+        raise click.Abort from error
+
+
+def _on_own_servers(wish: Wish, workers: int, ack: str | None) -> Verdict:
     folder = Path(tempfile.mkdtemp(prefix="dropwave-rehearsal-"))
     settings = load_settings(
         data=str(folder),
@@ -66,16 +118,14 @@ def rehearse(
     configure_logging(settings.log_format, "warning")
     kept = False
     try:
-        verdict = run(settings, put_on_stage(settings, Wish(campaign, plan, opens_in_s, silent=as_json)))
+        verdict = _run(settings, put_on_stage(settings, wish))
         kept = verdict.broken
-    except asyncio.CancelledError as error:  # SIGTERM: everything was stopped in order on the way here
-        raise click.Abort from error
     finally:
         if not kept:
             shutil.rmtree(folder, ignore_errors=True)
     if kept:
         click.echo(f"The data are kept in {folder}: `dropwave up --data {folder}` serves them.", err=True)
-    end([verdict], as_json=as_json, console=console)
+    return verdict
 
 
 def _chosen(campaign: Campaign, wave_id: str | None) -> Wave:
@@ -88,7 +138,7 @@ def _chosen(campaign: Campaign, wave_id: str | None) -> Wave:
     raise UsageError(f"campaign {campaign.id} has no wave {wave_id}; its waves are {known}")
 
 
-def _plan(campaign: Campaign, wave: Wave, users: int, opens_in_s: int, seed: int) -> Plan:
+def _plan(campaign: Campaign, wave: Wave, users: int, opens_in_s: int, seed: int, prefix: str = "") -> Plan:
     rules = [campaign.eligibility, *([wave.eligibility] if wave.eligibility else [])]
     return draw_plan(
         wave.id,
@@ -98,4 +148,5 @@ def _plan(campaign: Campaign, wave: Wave, users: int, opens_in_s: int, seed: int
         claims_max=min([CLAIMS_PER_CLAIMANT_MAX, *(limit.max for limit in campaign.limits)]),
         countdown_ms=opens_in_s * 1000,
         tokens=can_be_entitled_by_token(rules),
+        prefix=prefix,
     )

@@ -1,4 +1,7 @@
-"""Where a rehearsal takes place: a `dropwave up` of its own, with the campaign applied and its wave about to open."""
+"""Where a rehearsal takes place: a `dropwave up` of its own, or an installation that runs already.
+
+With servers of its own the campaign is applied as it is, its wave about to open; elsewhere a sandbox copy is.
+"""
 
 import asyncio
 import signal
@@ -14,7 +17,7 @@ from msgspec.structs import replace
 
 from engine.audit.audit import audit
 from engine.cli.options import console
-from engine.domain.campaign import Campaign, Catalogue, CatalogueWave
+from engine.domain.campaign import Campaign, Catalogue, CatalogueWave, Wave
 from engine.domain.eligibility import Identity
 from engine.domain.tickets import TicketBook
 from engine.domain.verdict import Verdict
@@ -30,10 +33,13 @@ from engine.hotstore.store import HotStore
 from engine.hotstore.view import read_shard
 from engine.ledger.campaigns import apply_campaign
 from engine.rehearsal.client import Address
+from engine.rehearsal.credentials import MintTicket, MintToken
 from engine.rehearsal.drop import Scene, rehearse
 from engine.rehearsal.own_stores import OwnStores
 from engine.rehearsal.plan import Plan
+from engine.rehearsal.sandbox import SandboxIds
 from engine.rehearsal.screen import screen_for
+from engine.rehearsal.visit import Visit, rehearse_at
 from engine.scheduling import acts
 from engine.scheduling.files import moved
 from engine.scheduling.performing import Actor
@@ -48,6 +54,9 @@ LOOK_S = 0.05
 STOP_S = 30.0
 """`up` stops within seconds; its writer settles first."""
 ACTOR = "rehearsal"
+OPERATOR_TOKEN_S = 6 * 3_600
+"""Beyond the longest drop: the wave is closed with this token at the end."""
+DOCUMENTED = {code: kind.status for code, kind in KINDS.items()}
 
 
 @dataclass(frozen=True)
@@ -62,8 +71,7 @@ class Wish:
 
 async def put_on_stage(settings: Settings, wish: Wish) -> Verdict:
     """Start everything, run the drop, stop everything. CannotRun where that is not possible."""
-    if not wish.silent:
-        click.echo(f"rehearsal of {wish.plan.wave}: {len(wish.plan.users):,} users, seed {wish.plan.seed}")
+    _announce(wish)
     async with _up(settings) as running:
         settings = replace(settings, redis_url=running.redis_url, database_url=running.database_url)
         async with connected(settings) as stores:
@@ -73,6 +81,11 @@ async def put_on_stage(settings: Settings, wish: Wish) -> Verdict:
             await _until_put(stores.hot_store, applied.catalogue, wave)
             with screen_for(console, silent=wish.silent) as screen:
                 return await rehearse(wish.plan, _scene(settings, stores, running, applied.catalogue, wave), screen)
+
+
+def _announce(wish: Wish) -> None:
+    if not wish.silent:
+        click.echo(f"rehearsal of {wish.plan.wave}: {len(wish.plan.users):,} users, seed {wish.plan.seed}")
 
 
 @asynccontextmanager
@@ -126,18 +139,8 @@ async def _until_put(store: HotStore, catalogue: Catalogue, wave: CatalogueWave)
 
 def _scene(settings: Settings, stores: Stores, running: Running, catalogue: Catalogue, wave: CatalogueWave) -> Scene:
     """What the rehearsal is lent: the keys of this installation, the acts of an operator, the audit."""
-    keyring, store = Keyring.of(settings), stores.hot_store
+    store, lent = stores.hot_store, _Lent.by(settings)
     actor = Actor(ACTOR, "rehearsal")
-
-    def token(identity: Identity, expires_in_s: int) -> str:
-        return mint_token(
-            keyring.token_keys[0],
-            identity.account,
-            ttl_s=expires_in_s,
-            city=identity.city,
-            tags=identity.tags,
-            person=identity.person,
-        )
 
     async def close() -> None:
         await acts.close(store, catalogue.id, wave.no, actor, now_ms=await store.time_ms())
@@ -147,11 +150,52 @@ def _scene(settings: Settings, stores: Stores, running: Running, catalogue: Cata
         backstage=OwnStores(stores.ledger, store, catalogue, wave),
         catalogue=catalogue,
         wave=wave,
-        mint_ticket=TicketBook(keyring.ticket_keys).mint,
-        mint_token=token,
+        mint_ticket=lent.mint_ticket,
+        mint_token=lent.mint_token,
         pause=lambda: acts.pause(store, catalogue.id, wave.no, actor),
         resume=lambda: acts.resume(store, catalogue.id, wave.no, actor),
         close=close,
         audit=lambda: audit(stores.ledger, store, catalogue.id, wave.id),
-        documented={code: kind.status for code, kind in KINDS.items()},
+        documented=DOCUMENTED,
     )
+
+
+@dataclass(frozen=True)
+class _Lent:
+    """What an installation's secret lets one make."""
+
+    mint_ticket: MintTicket
+    mint_token: MintToken
+    operator_token: str
+
+    @classmethod
+    def by(cls, settings: Settings) -> "_Lent":
+        keyring = Keyring.of(settings)
+        key = keyring.token_keys[0]
+
+        def token(identity: Identity, expires_in_s: int) -> str:
+            person, tags = identity.person, identity.tags
+            return mint_token(key, identity.account, ttl_s=expires_in_s, city=identity.city, tags=tags, person=person)
+
+        operator = mint_token(key, ACTOR, ttl_s=OPERATOR_TOKEN_S, scope="ops", role="operator")
+        return cls(TicketBook(keyring.ticket_keys).mint, token, operator)
+
+
+async def visit_stage(settings: Settings, address: Address, ids: SandboxIds, wave: Wave, wish: Wish) -> Verdict:
+    """The drop in a running installation, as a sandbox with those ids. CannotRun where that is not possible."""
+    _announce(wish)
+    lent = _Lent.by(settings)
+    visit = Visit(
+        address=address,
+        campaign=wish.campaign,
+        wave=wave,
+        ids=ids,
+        plan=wish.plan,
+        opens_in_s=wish.opens_in_s,
+        operator_token=lent.operator_token,
+        mint_ticket=lent.mint_ticket,
+        mint_token=lent.mint_token,
+        documented=DOCUMENTED,
+    )
+    with _sigterm_cancels(), screen_for(console, silent=wish.silent) as screen:
+        return await rehearse_at(visit, screen)

@@ -11,6 +11,7 @@ from engine.cli.options import (
     print_json,
     print_table,
     reason_option,
+    wall_clock,
 )
 from engine.errors import UsageError
 from engine.gateway.ops_objects import done_members, seen_members
@@ -48,7 +49,17 @@ async def list_waves(settings: Settings, as_json: bool) -> None:
         return
     print_table(
         ["wave", "state", "opens", "closes", "left", "stock"],
-        [[str(row[column]) for column in ("wave", "state", "opens_at", "closes_at", "left", "stock")] for row in rows],
+        [
+            [
+                str(row["wave"]),
+                str(row["state"]),
+                wall_clock(str(row["opens_at"])),
+                wall_clock(str(row["closes_at"])),
+                str(row["left"]),
+                str(row["stock"]),
+            ]
+            for row in rows
+        ],
         empty="No campaign is in the hot store.",
     )
 
