@@ -20,6 +20,7 @@ def seen_members(seen: Seen) -> Members:
         "rolled_in": _rolled_in(seen),
         "rolled_out": None if seen.state.rolled_out is None else _by_offer(seen.catalogue, seen.state.rolled_out),
         "act_no": seen.shard.act,
+        "epoch": seen.shard.epoch,
     }
 
 
@@ -68,6 +69,7 @@ def campaign_row(catalogue: Catalogue, stopped: Mapping[str, str]) -> Members:
         "title": catalogue.title,
         "timezone": catalogue.timezone,
         "revision": catalogue.revision,
+        "sandbox": catalogue.sandbox,
         "loaded": catalogue.id in stopped,
         "stopped": stopped.get(catalogue.id, ""),
         "waves": [

@@ -62,8 +62,9 @@ class StatusPages:
         return self._send(printed.body, printed.tag, [live], heading)
 
     def waves(self, heading: Heading) -> Answer:
-        """Every wave in the hot store, by opening."""
-        live = sorted(self._board.waves(), key=lambda wave: (wave.state.opens_ms, wave.wave.id))
+        """Every wave in the hot store, by opening. Those of sandboxes are shown only to who asks for them by id."""
+        shown = (wave for wave in self._board.waves() if not wave.catalogue.sandbox)
+        live = sorted(shown, key=lambda wave: (wave.state.opens_ms, wave.wave.id))
         now_ms = self._board.store_time_ms()
         printed = [self._wave(wave, now_ms) for wave in live]
         body = b'{"waves":[' + b",".join(part.body for part in printed) + b"]}"

@@ -1,6 +1,6 @@
 """What lies behind a drop, as far as a rehearsal gets to see it: two stores of its own, or what an operator sees."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from msgspec import Struct
@@ -9,8 +9,13 @@ from engine.rehearsal.kept import Kept
 from engine.rehearsal.picture import Shelf
 from engine.rehearsal.record import ToldClaim
 
-Asked = Mapping[str, tuple[ToldClaim, ...]]
-"""What users said when they were asked at the end: by account, the claims that each is shown."""
+
+class HeldClaim(Struct, frozen=True):
+    """A claim that its user was shown when asked at the end, and the request that it answered."""
+
+    account: str
+    claim: ToldClaim
+    request_no: int
 
 
 class Sight(Struct, frozen=True):
@@ -35,5 +40,5 @@ class Backstage(Protocol):
     async def settled(self) -> None:
         """Wait, for a bounded time, until what was decided is in the ledger."""
 
-    async def kept(self, ask: Callable[[], Awaitable[Asked]]) -> Kept:
+    async def kept(self, ask: Callable[[], Awaitable[Sequence[HeldClaim]]]) -> Kept:
         """What was kept of the wave. `ask` lets every user who may hold something say what it is."""

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from engine.domain.campaign import Catalogue, CatalogueWave
 from engine.domain.verdict import Verdict, joined
 from engine.errors import CannotRun
-from engine.rehearsal.backstage import Asked, Backstage
+from engine.rehearsal.backstage import Backstage, HeldClaim
 from engine.rehearsal.case import Case, Moments
 from engine.rehearsal.client import Address, Pool
 from engine.rehearsal.credentials import Credentials, MintTicket, MintToken
@@ -154,6 +154,7 @@ class Rehearsal:
 
     async def _verdict(self) -> Verdict:
         self._observer.phase = "judging"
+        await self._observer.look()  # the last picture is of the end, however short the drop was
         scene = self._scene
         kept = await scene.backstage.kept(self._ask_who_may_hold)
         await self._ask_for_what_nobody_told(kept)
@@ -163,7 +164,7 @@ class Rehearsal:
         verdict = joined(scene.wave.id, [await scene.audit(), judge(case)])
         return replace(verdict, notes=(*verdict.notes, *self._notes()))
 
-    async def _ask_who_may_hold(self) -> Asked:
+    async def _ask_who_may_hold(self) -> list[HeldClaim]:
         """What users hold by their own word: who was told of a claim, hung up, or was left without a decision."""
         users = [
             user
@@ -175,7 +176,12 @@ class Rehearsal:
         silent = sum(answer.status != 200 for answer in answers)
         if silent:
             raise CannotRun(f"{silent:,} of {len(users):,} users could not be shown what they hold: no verdict")
-        return {user.account: answer.told.claims for user, answer in zip(users, answers, strict=True)}
+        request_nos = {answer.granted.code: answer.request_no for answer in self._record.answers if answer.granted}
+        return [
+            HeldClaim(user.account, claim, request_nos.get(claim.code, 1))
+            for user, answer in zip(users, answers, strict=True)
+            for claim in answer.told.claims
+        ]
 
     async def _ask_for_what_nobody_told(self, kept: Kept) -> None:
         """Whoever was not told of a claim, having hung up or lost the answer, can ask for it."""

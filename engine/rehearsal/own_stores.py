@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from engine.domain.campaign import Catalogue, CatalogueWave
 from engine.errors import HotStoreError, LedgerError
@@ -10,7 +10,7 @@ from engine.hotstore.store import HotStore
 from engine.hotstore.view import read_shard
 from engine.ledger.cursors import read_cursor
 from engine.ledger.database import Ledger
-from engine.rehearsal.backstage import Asked, Sight
+from engine.rehearsal.backstage import HeldClaim, Sight
 from engine.rehearsal.kept import Kept, read_kept
 from engine.rehearsal.picture import Shelf
 
@@ -62,6 +62,6 @@ class OwnStores:
                 return
             await asyncio.sleep(SETTLE_LOOK_S)
 
-    async def kept(self, _ask: Callable[[], Awaitable[Asked]]) -> Kept:
+    async def kept(self, _ask: Callable[[], Awaitable[Sequence[HeldClaim]]]) -> Kept:
         """What the stores kept; they need nobody to tell them."""
         return await read_kept(self._ledger, self._store, self._catalogue, self._wave.no)

@@ -5,104 +5,47 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
-import msgspec
 import pytest
 
 from engine.audit.audit import audit
 from engine.domain.campaign import (
-    Campaign,
     Catalogue,
     CatalogueWave,
     Eligibility,
     Limit,
-    Offer,
-    Store,
     TagRule,
-    Validity,
-    Wave,
 )
-from engine.domain.eligibility import Identity
 from engine.domain.tickets import TicketBook
 from engine.domain.verdict import Verdict
-from engine.gateway.auth import mint_token
 from engine.gateway.keyring import Keyring
 from engine.gateway.problems import KINDS
-from engine.gateway.server import Gateway
-from engine.hotstore.view import read_shard
-from engine.ledger.campaigns import apply_campaign
 from engine.rehearsal.client import Address
 from engine.rehearsal.drop import Scene, rehearse
 from engine.rehearsal.own_stores import OwnStores
-from engine.rehearsal.picture import Picture
 from engine.rehearsal.plan import draw_plan
 from engine.rehearsal.screen import drawn, line_of
 from engine.scheduling import acts
 from engine.scheduling.acts import Actor
 from engine.settings import Settings
-from engine.wiring import Stores, connected, gateway_services, running, steward_services, writer_services
-from tests.support.waiting import wait_until
+from engine.wiring import Stores
+from tests.rehearsal.machine import Pictures, campaign, machine, put, settings_of, token_maker
 
 USERS = 320
 OPENS_IN_S = 1.5
 OPS = Actor("tests", "rehearsal")
 
 
-class Pictures:
-    """A screen that keeps what it is shown."""
-
-    def __init__(self) -> None:
-        self.shown: list[Picture] = []
-
-    def show(self, picture: Picture) -> None:
-        self.shown.append(picture)
-
-
-def campaign(opens_at: datetime, **rules: object) -> Campaign:
-    offers = tuple(Offer(name, name, "instant", ("s1",), face=100) for name in ("a", "b"))
-    stock = {"a": 70, "b": 30}
-    waves = (
-        Wave("drop", opens_at, opens_at + timedelta(hours=1), opens_at.date(), stock),
-        Wave("later", opens_at + timedelta(days=1), opens_at + timedelta(days=2), opens_at.date(), stock),
-    )
-    base = Campaign(
-        id="small",
-        title="small",
-        timezone="Asia/Shanghai",
-        currency="CNY",
-        validity=Validity(natural_days=7),
-        offers=offers,
-        waves=waves,
-        stores={"s1": Store("s1", "m1", "武汉")},
-    )
-    return msgspec.structs.replace(base, **rules)
-
-
 @asynccontextmanager
 async def scene(settings: Settings, **rules: object) -> AsyncIterator[tuple[Stores, Scene]]:
     """Everything started, the campaign applied, its first wave about to open."""
-    async with connected(settings) as stores:
-        services = gateway_services(stores, settings)
-        gateway = next(service for service in services if isinstance(service, Gateway))
-        roles = [*steward_services(stores, settings), *writer_services(stores, settings), *services]
-        async with running(roles):
-            opens_at = datetime.now(UTC) + timedelta(seconds=OPENS_IN_S)
-            applied = await apply_campaign(stores.ledger, campaign(opens_at, **rules), "tests")
-            catalogue = applied.catalogue
-
-            async def is_put() -> bool:
-                shard = await read_shard(stores.hot_store, catalogue.id)
-                return shard is not None and 1 in shard.waves
-
-            await wait_until(is_put)
-            yield stores, _scene(settings, stores, gateway.port, catalogue, catalogue.waves[0])
+    async with machine(settings) as (stores, port):
+        opens_at = datetime.now(UTC) + timedelta(seconds=OPENS_IN_S)
+        catalogue = await put(stores, campaign(opens_at, **rules))
+        yield stores, _scene(settings, stores, port, catalogue, catalogue.waves[0])
 
 
 def _scene(settings: Settings, stores: Stores, port: int, catalogue: Catalogue, wave: CatalogueWave) -> Scene:
-    keyring, store = Keyring.of(settings), stores.hot_store
-
-    def token(identity: Identity, ttl_s: int) -> str:
-        key, person = keyring.token_keys[0], identity.person
-        return mint_token(key, identity.account, ttl_s=ttl_s, city=identity.city, tags=identity.tags, person=person)
+    store = stores.hot_store
 
     async def close() -> None:
         await acts.close(store, catalogue.id, wave.no, OPS, now_ms=await store.time_ms())
@@ -112,8 +55,8 @@ def _scene(settings: Settings, stores: Stores, port: int, catalogue: Catalogue, 
         backstage=OwnStores(stores.ledger, store, catalogue, wave),
         catalogue=catalogue,
         wave=wave,
-        mint_ticket=TicketBook(keyring.ticket_keys).mint,
-        mint_token=token,
+        mint_ticket=TicketBook(Keyring.of(settings).ticket_keys).mint,
+        mint_token=token_maker(settings),
         pause=lambda: acts.pause(store, catalogue.id, wave.no, OPS),
         resume=lambda: acts.resume(store, catalogue.id, wave.no, OPS),
         close=close,
@@ -134,10 +77,6 @@ async def run(where: Scene, seed: int, pictures: Pictures | None = None, claims_
         spread_ms=600,
     )
     return await rehearse(plan, where, pictures or Pictures())
-
-
-def settings_of(settings: Settings, redis_url: str, database_url: str) -> Settings:
-    return msgspec.structs.replace(settings, redis_url=redis_url, database_url=database_url)
 
 
 RULES: dict[str, dict[str, object]] = {
