@@ -6,12 +6,14 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from engine.cli import dropwave
+from engine.embedded.running import Running, find_running
 from engine.errors import CampaignFileError, UsageError
 from tests.support.processes import processes_in
 from tests.support.waiting import wait_until_sync
@@ -55,6 +57,15 @@ def start(file: Path, folder: Path, *arguments: str) -> "subprocess.Popen[str]":
     )
 
 
+def until_countdown(running: "subprocess.Popen[str]") -> None:
+    assert running.stdout is not None
+    too_late = threading.Timer(60, running.kill)
+    too_late.start()
+    while "opens in" not in (line := running.stdout.readline()):
+        assert line, "it ended before the countdown"
+    too_late.cancel()
+
+
 def test_a_rehearsal_with_servers_of_its_own(file: Path, folder: Path, seed: int) -> None:
     running = start(file, folder, "--wave", "small-2", "--users", "400", "--opens-in", "3s", f"--seed={seed}", "--json")
     told, complaints = running.communicate(timeout=120)
@@ -70,12 +81,7 @@ def test_a_rehearsal_with_servers_of_its_own(file: Path, folder: Path, seed: int
 
 def test_ctrl_c_leaves_nothing_behind(file: Path, folder: Path) -> None:
     running = start(file, folder, "--users", "400", "--opens-in", "30s")
-    assert running.stdout is not None
-    too_late = threading.Timer(60, running.kill)
-    too_late.start()
-    while "opens in" not in (line := running.stdout.readline()):
-        assert line, "it ended before the countdown"
-    too_late.cancel()
+    until_countdown(running)
     (data,) = folder.iterdir()
     assert len(processes_in(data)) > 4
     running.send_signal(signal.SIGINT)
@@ -85,12 +91,58 @@ def test_ctrl_c_leaves_nothing_behind(file: Path, folder: Path) -> None:
     assert list(folder.iterdir()) == []
 
 
+@pytest.fixture
+def installation(tmp_path: Path) -> Iterator[Running]:
+    """An `up` that runs on the folder `house`."""
+    data = tmp_path / "house"
+    command = [sys.executable, "-m", "engine", "up", "--data", str(data), "--port", "0"]
+    with (tmp_path / "up.log").open("w") as said:
+        process = subprocess.Popen(command, stdout=said, stderr=said)
+        try:
+            yield wait_until_sync(lambda: find_running(data), 60, "`up` is ready")
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def dropwave_of(data: Path, *arguments: str) -> Any:
+    command = [sys.executable, "-m", "engine", *arguments, "--data", str(data), "--json"]
+    return json.loads(subprocess.run(command, check=True, capture_output=True, timeout=60).stdout)
+
+
+def test_a_rehearsal_in_a_running_installation(
+    file: Path, folder: Path, tmp_path: Path, installation: Running, seed: int
+) -> None:
+    data = tmp_path / "house"
+    where = ("--url", installation.url, "--data", str(data), "--users", "400")
+    complete = start(file, folder, *where, "--opens-in", "3s", f"--seed={seed}", "--json")
+    told, complaints = complete.communicate(timeout=120)
+    assert complete.returncode == 0, told + complaints
+    (verdict,) = json.loads(told)
+    assert verdict["subject"].startswith("sandbox-small-1-")
+    assert [finding["held"] for finding in verdict["findings"]] == [True] * 8
+
+    given_up = start(file, folder, *where, "--opens-in", "30s")
+    until_countdown(given_up)
+    given_up.send_signal(signal.SIGINT)
+    given_up.communicate(timeout=60)
+    assert given_up.returncode == 130
+
+    campaigns = dropwave_of(data, "campaign", "list")
+    assert [campaign["sandbox"] for campaign in campaigns] == [True, True]
+    assert [wave["state"] for wave in dropwave_of(data, "wave", "list")] == ["closed", "closed"]
+    assert list(folder.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
         (["--users", "100"], "it takes --users 324 or more"),
         (["--wave", "small-9", "--users", "400"], "no wave small-9; its waves are small-1, small-2"),
         (["--opens-in", "1s", "--users", "400"], "too soon"),
+        (["--data", "here"], "--data goes with --url"),
+        (["--url", "http://h", "--workers", "3"], "--workers is for servers of the rehearsal's own"),
+        (["--url", "http://h", "--users", "400", "--data", "nowhere"], "set DROPWAVE_SECRET, or with --data name"),
     ],
 )
 def test_wrong_usage(file: Path, folder: Path, arguments: list[str], complaint: str) -> None:

@@ -25,7 +25,7 @@ from engine.rehearsal.own_stores import OwnStores
 from engine.rehearsal.plan import draw_plan
 from engine.rehearsal.screen import drawn, line_of
 from engine.scheduling import acts
-from engine.scheduling.acts import Actor
+from engine.scheduling.performing import Actor
 from engine.settings import Settings
 from engine.wiring import Stores
 from tests.rehearsal.machine import Pictures, campaign, machine, put, settings_of, token_maker

@@ -119,6 +119,8 @@ LOSSES: list[tuple[str, Promise, dict[str, Any]]] = [
     ("wanted and not given out", "P4", {"claims": without(GONE)}),
     ("numbered otherwise", "P7", {"claims": altered(EARLY, sequence=9)}),
     ("sold out with units left", "P9", {"claims": without(GONE)}),
+    ("counted and shown to nobody", "P3", {"counted": {"a": 3, "b": 1}}),
+    ("shown and not counted", "P3", {"counted": {"a": 2, "b": 0}}),
     ("a forger's claim", "P9", {"claims": {**altered(-1), "CODE5": kept_claim(FORGER, 1, 6, 3, OPENS + 90)}}),
 ]
 
@@ -154,6 +156,19 @@ def test_a_campaign_that_left_the_hot_store() -> None:
 def test_a_log_that_was_trimmed() -> None:
     assert broken(judge(case(log={}, log_from=None))) == set()
     assert broken(judge(case(log={}, log_from=(3, 1)))) == set()
+
+
+def test_a_drop_that_was_seen_from_outside() -> None:
+    verdict = judge(case(held=None, log={}, log_from=None, counted={"a": 2, "b": 1}, places="the user's own list"))
+    assert broken(verdict) == set(), verdict
+    kept = next(finding for finding in verdict.findings if finding.promise == "P3")
+    assert "each in the user's own list with the same code" in kept.figures
+
+
+def test_numbers_that_began_again_are_not_judged() -> None:
+    said = but(TOLD_EARLY, sent_ms=OPENS + 60, received_ms=OPENS + 70)
+    numbers = next(finding for finding in judge(case(said, is_recovered=True)).findings if finding.promise == "P7")
+    assert numbers.held is None
 
 
 def test_examples_name_no_codes() -> None:

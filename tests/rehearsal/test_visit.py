@@ -1,13 +1,23 @@
 """A rehearsal in a running installation: what is real is not touched, and nothing stays open."""
 
 import asyncio
+import contextlib
 import json
 import re
+import ssl
 import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from msgspec.structs import replace
 
 from engine.domain.campaign import Eligibility, Limit, TagRule
@@ -161,34 +171,26 @@ async def _flag_of(stores: Stores, visit: Visit) -> str:
     return shard.waves[1].state if shard is not None and shard.waves else "not there"
 
 
+async def _is_applied(stores: Stores, _: Visit) -> bool:
+    return len(await stores.ledger.fetch("select from campaigns")) == 1
+
+
+async def _is_live(stores: Stores, visit: Visit) -> bool:
+    return await _flag_of(stores, visit) == "live"
+
+
+@pytest.mark.parametrize("moment", [_is_applied, _is_live], ids=["before it is put", "in the countdown"])
 async def test_given_up_it_leaves_its_wave_closed(
-    settings: Settings, redis_url: str, database_url: str, seed: int
-) -> None:
-    settings = settings_of(settings, redis_url, database_url)
-    async with machine(settings) as (stores, port):
-        at_once = asyncio.create_task(rehearse_at(visit := visit_of(settings, port, seed), Pictures()))
-
-        async def is_live() -> bool:
-            return await _flag_of(stores, visit) == "live"
-
-        await wait_until(is_live)
-        at_once.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await at_once
-        assert await _flag_of(stores, visit) == "closed"
-
-
-async def test_given_up_before_anything_is_put_it_leaves_its_wave_closed(
-    settings: Settings, redis_url: str, database_url: str, seed: int
+    settings: Settings,
+    redis_url: str,
+    database_url: str,
+    seed: int,
+    moment: Callable[[Stores, Visit], Awaitable[bool]],
 ) -> None:
     settings = settings_of(settings, redis_url, database_url)
     async with machine(settings) as (stores, port):
         rehearsal = asyncio.create_task(rehearse_at(visit := visit_of(settings, port, seed), Pictures()))
-
-        async def is_applied() -> bool:
-            return len(await stores.ledger.fetch("select from campaigns")) == 1
-
-        await wait_until(is_applied)
+        await wait_until(lambda: moment(stores, visit))
         rehearsal.cancel()
         with pytest.raises(asyncio.CancelledError):
             await rehearsal
@@ -213,6 +215,73 @@ async def test_a_failure_leaves_its_wave_closed(
 
 def _with(visit: Visit, **changes: Any) -> Visit:
     return Visit(**{**vars(visit), **changes})
+
+
+async def test_over_tls(settings: Settings, redis_url: str, database_url: str, seed: int, tmp_path: Path) -> None:
+    settings = settings_of(settings, redis_url, database_url)
+    async with machine(settings) as (_, port), tls_in_front_of(port, tmp_path) as (tls_port, trusting):
+        visit = visit_of(settings, port, seed)
+        address = Address.of(f"https://localhost:{tls_port}")
+        assert address.tls is not None
+        with pytest.raises(CannotRun, match="no answer"):  # nobody vouches for that certificate
+            await rehearse_at(_with(visit, address=address), Pictures())
+        verdict = await rehearse_at(_with(visit, address=address._replace(tls=trusting)), Pictures())
+    assert [finding.held for finding in verdict.findings] == [True] * 8, verdict
+
+
+@asynccontextmanager
+async def tls_in_front_of(port: int, folder: Path) -> AsyncIterator[tuple[int, ssl.SSLContext]]:
+    """What a load balancer does: TLS outside, plain connections to the gateway. Also a context that trusts it."""
+    file = certificate(folder)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file)
+
+    async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while chunk := await reader.read(65_536):
+                writer.write(chunk)
+                await writer.drain()
+        writer.close()
+
+    async def both_ways(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        inside = await asyncio.open_connection("127.0.0.1", port)
+        await asyncio.gather(forward(reader, inside[1]), forward(inside[0], writer))
+
+    server = await asyncio.start_server(both_ways, "localhost", 0, ssl=context)
+    async with server:
+        yield server.sockets[0].getsockname()[1], ssl.create_default_context(cafile=file)
+
+
+def certificate(folder: Path) -> Path:
+    """A key and its certificate for localhost, in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    file = folder / "localhost.pem"
+    secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    file.write_bytes(secret + made.public_bytes(Encoding.PEM))
+    return file
+
+
+@pytest.mark.parametrize(
+    "url", ["localhost:8080", "ftp://h", "http://", "https://h/path", "http://u:p@h", "http://h:x", "http://h?a=1"]
+)
+def test_what_is_no_address(url: str) -> None:
+    with pytest.raises(UsageError, match="no address of an installation"):
+        Address.of(url)
+
+
+def test_addresses() -> None:
+    assert Address.of("http://127.0.0.1:8080")[:3] == ("127.0.0.1", 8080, "127.0.0.1:8080")
+    assert Address.of("https://drops.example/")[:3] == ("drops.example", 443, "drops.example")
+    assert Address.of("http://[::1]:80")[:3] == ("::1", 80, "[::1]:80")
 
 
 async def test_another_installations_secret(settings: Settings, redis_url: str, database_url: str, seed: int) -> None:
