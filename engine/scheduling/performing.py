@@ -69,8 +69,9 @@ async def change_wave(
         after = change(before)
         if after == before:
             return None
-        # Between a put of this wave and that of its campaign, what is done to the wave builds on the newer revision.
-        revision = max(shard.catalogue.revision, before.revision if before else 0)
+        # Waves are put before their campaign: a put, and what is done behind it, builds on the wave's newer revision.
+        # The ledger takes it for newer than the apply then, and says what the hot store says.
+        revision = max(shard.catalogue.revision, after.revision)
         line = _line(shard, kind, actor, wave_no=wave_no, revision=revision, state=after)
         return line, bounds(before, after)
 

@@ -198,6 +198,18 @@ async def test_what_is_lost_is_loaded(house: House, lost: str) -> None:
     await stage.whole()
 
 
+async def test_a_campaign_that_was_struck_off_the_list_is_put_back(house: House) -> None:
+    """Bound and on no list, no gateway would find it."""
+    stage = await house.apply(running(house))
+    steward = await house.leading()
+    await steward.look_once()
+    await house.store.call("DEL", "dropwave:campaigns")
+    await steward.look_once()
+    assert await loaded_campaigns(house.store) == ["spring"]
+    await stage.settle()
+    await stage.whole()
+
+
 async def test_a_restarted_redis_is_bound_by_itself(ledger: Ledger, settings: Settings) -> None:
     async with own_redis() as own:
         store = await HotStore.connect(own.url, settings)
@@ -230,6 +242,7 @@ async def test_a_campaign_that_ended_long_ago_leaves(house: House) -> None:
     stage = await house.apply(running(house))
     steward = await house.leading()
     await steward.look_once()
+    await stage.settle()  # the put is in the ledger; the claim is not yet
     drop = await house.see(stage)
     claim = (await drop.granted(ask("ann"))).claim
     house.settings = replace(house.settings, unload_after_ms=0)
