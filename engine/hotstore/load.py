@@ -1,4 +1,4 @@
-"""Filling a shard: the keys of a new epoch beside the live ones, then one flip. Used by recovery alone.
+"""Filling a shard: the keys of a new epoch beside the live ones, then one flip. For recovery and steward alone.
 
 Each step carries the term of the steward's lease; a steward that slept too long is refused (LeaseLost).
 """
@@ -51,9 +51,8 @@ async def unbind(store: HotStore, campaign: str, term: int) -> Unbound:
 
 
 async def begin_epoch(store: HotStore, campaign: str, epoch: int, term: int) -> None:
-    """Put the markers, into nothing: a ledger that went back in time may give an epoch a second time."""
+    """Put the markers into the keys of that epoch; nothing may be in them (`drop_other_epochs`)."""
     shard = keys.shard(campaign, epoch)
-    await _drop(store, shard.head, term, [shard.meta, shard.left, shard.holders])
     for key in (shard.meta, shard.left, shard.holders):
         await _load(store, shard.head, key, term, epoch, [(keys.MARKER, "1")])
 
@@ -102,12 +101,19 @@ async def load_holders(
     )
 
 
-async def bind(store: HotStore, campaign: str, epoch: int, term: int, incarnation: str, claimants: int) -> None:
-    """The flip. Raises HotStoreError where another server answers by now: begin again."""
-    shard = keys.shard(campaign, epoch)
-    await _list(store, campaign)
+async def bind(
+    store: HotStore, campaign: str, epoch: int, term: int, incarnation: str, claimants: int, old_epoch: int = 0
+) -> None:
+    """The flip; the keys of the epoch that was live are freed with it (0: there was none).
+
+    Raises HotStoreError where another server answers by now: begin again.
+    """
+    shard, old = keys.shard(campaign, epoch), keys.shard(campaign, old_epoch)
+    await list_campaign(store, campaign)
     status, _ = await BIND.run(
-        store, [shard.head, shard.meta, shard.left, shard.holders], [term, epoch, incarnation, claimants]
+        store,
+        [shard.head, shard.meta, shard.left, shard.holders, old.meta, old.left, old.holders],
+        [term, epoch, incarnation, claimants],
     )
     if status != "ok":
         raise HotStoreError(f"could not bind epoch {epoch} of {campaign}: {status}")
@@ -118,7 +124,7 @@ async def rebind(
 ) -> None:
     """The shard lost nothing: it goes on under the new epoch as it is."""
     old, new = keys.shard(campaign, old_epoch), keys.shard(campaign, epoch)
-    await _list(store, campaign)
+    await list_campaign(store, campaign)
     status, _ = await REBIND.run(
         store,
         [old.head, old.meta, old.left, old.holders, new.meta, new.left, new.holders],
@@ -129,7 +135,7 @@ async def rebind(
 
 
 async def drop_other_epochs(store: HotStore, campaign: str, live_epoch: int, term: int) -> None:
-    """Free the keys of every epoch but the live one: of the one before it, and of loads that broke off."""
+    """Free the keys of every epoch but the live one (0: of every epoch): what loads that broke off have left."""
     live = {key.encode() for key in keys.shard(campaign, live_epoch)}
     gone = [key for key in await _keys_of_epochs(store, campaign) if key not in live]
     await _drop(store, keys.head(campaign), term, gone)
@@ -145,8 +151,8 @@ async def drop_campaign(store: HotStore, campaign: str, term: int) -> None:
     await store.call("SREM", keys.CAMPAIGNS, campaign)
 
 
-async def _list(store: HotStore, campaign: str) -> None:
-    """Before the flip: a shard that is bound and stands in no list would be found by nobody."""
+async def list_campaign(store: HotStore, campaign: str) -> None:
+    """Put it on the list of what is in the hot store, before the flip: bound and on no list, nobody would find it."""
     await store.call("SADD", keys.CAMPAIGNS, campaign)
 
 

@@ -89,6 +89,7 @@ class Recovery:
         """Steps 0 to 4. Raises LeaseLost, ShardBroken, or a store's error; then it may be begun again."""
         campaign = catalogue.id
         seen, cursor = await self._close_epoch(catalogue, term)
+        await load.drop_other_epochs(self._store, campaign, seen.epoch, term)
         ledger_counts = await counts(self._ledger, catalogue.campaign_no)
         shard = await read_shard(self._store, campaign)
         claims = sum(count.claims for count in ledger_counts.values())
@@ -97,9 +98,8 @@ class Recovery:
             loaded = False
         else:
             _refuse_if_below(shard, ledger_counts)
-            await self._load(catalogue, cursor, term, seen.incarnation, ledger_counts)
+            await self._load(catalogue, cursor, term, seen, ledger_counts)
             loaded = True
-        await load.drop_other_epochs(self._store, campaign, cursor.epoch, term)
         return Recovered(cursor.epoch, loaded=loaded, claims=claims)
 
     async def retire(self, catalogue: Catalogue, term: int) -> None:
@@ -160,7 +160,7 @@ class Recovery:
         catalogue: Catalogue,
         cursor: Cursor,
         term: int,
-        incarnation: str,
+        seen: load.Unbound,
         ledger_counts: Mapping[Place, OfferCount],
     ) -> None:
         campaign, epoch = catalogue.id, cursor.epoch
@@ -181,7 +181,7 @@ class Recovery:
             newest_ms=loaded.newest_ms,
         )
         await load.load_contents(self._store, campaign, epoch, term, contents)
-        await load.bind(self._store, campaign, epoch, term, incarnation, loaded.claimants)
+        await load.bind(self._store, campaign, epoch, term, seen.incarnation, loaded.claimants, seen.epoch)
 
     async def _load_holders(self, catalogue: Catalogue, epoch: int, term: int) -> Loaded:
         """All claims, counted; each chunk holds all claims of its claimants."""

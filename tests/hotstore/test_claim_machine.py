@@ -295,12 +295,12 @@ class ClaimMachine(RuleBasedStateMachine):
         if how == "rebind":
             await load.rebind(self.store, name, old, self.model.last, new, term, seen.incarnation)
         else:
+            await load.drop_other_epochs(self.store, name, old, term)
             await load.begin_epoch(self.store, name, new, term)
             holders = self._holders()
             await load.load_holders(self.store, name, new, term, holders.values())
             await load.load_contents(self.store, name, new, term, self._contents())
-            await load.bind(self.store, name, new, term, seen.incarnation, len(holders))
-            await load.drop_other_epochs(self.store, name, new, term)
+            await load.bind(self.store, name, new, term, seen.incarnation, len(holders), old)
         with pytest.raises(OtherEpoch) as raised:
             await self.drop.batch(Ask(1, 1, (1,), "ann", "ann"))
         assert raised.value.epoch == new
