@@ -24,6 +24,7 @@ import structlog
 from engine.domain.campaign import Catalogue
 from engine.domain.decisions import WaveState
 from engine.errors import ActOutrun, ActRefused, DropwaveError, LeaseLost, ShardBroken
+from engine.hotstore.load import list_campaign
 from engine.hotstore.store import HotStore
 from engine.hotstore.view import ShardView, loaded_campaigns, read_shard
 from engine.ledger.campaigns import all_catalogues
@@ -98,7 +99,7 @@ class Steward:
                 continue
             try:
                 if catalogue.belongs_in_hot_store(now_ms, self._settings.unload_after_ms):
-                    await self._keep(catalogue, lease)
+                    await self._keep(catalogue, lease, listed=catalogue.id in loaded)
                 elif catalogue.id in loaded:
                     await self._retire(catalogue, lease.term)
                     log.info("campaign left the hot store", campaign=catalogue.id)
@@ -120,7 +121,7 @@ class Steward:
         if self._lease is not None and (before is None or before.term != self._lease.term):
             log.info("leads", role=ROLE, term=self._lease.term)
 
-    async def _keep(self, catalogue: Catalogue, lease: Lease) -> None:
+    async def _keep(self, catalogue: Catalogue, lease: Lease, *, listed: bool) -> None:
         shard = await read_shard(self._store, catalogue.id)
         if shard is None or not shard.bound:
             recovered = await self._recover(catalogue, lease.term)
@@ -128,6 +129,8 @@ class Steward:
             shard = await read_shard(self._store, catalogue.id)
         if shard is None:
             return
+        if not listed:  # struck off by a steward that slept in the middle of a retirement, say
+            await list_campaign(self._store, catalogue.id)
         if shard.catalogue.revision < catalogue.revision:
             await self._put(catalogue, shard, lease)
         if not await self._close_what_is_over(shard, lease):  # what was just closed is seen closed by the next pass
