@@ -6,7 +6,7 @@ holder. Tens of thousands of claims a second come through here: rows go by binar
 for one claim is two tuples.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -157,7 +157,7 @@ async def _keep_acts(connection: Any, cursor: Cursor, steps: Sequence[tuple[LogE
         states[act.wave_no] = after or before
         await _keep_act(connection, no, entry, place)
         if act.state is not None:
-            await _put_wave(connection, no, act.wave_no, act.state, made_from)
+            await _put_wave(connection, no, act, act.state, before, made_from)
     await add_entries(connection, no, end, happenings)
 
 
@@ -186,25 +186,39 @@ def _json(value: Struct | None) -> str | None:
     return None if value is None else msgspec.json.encode(value).decode()
 
 
-async def _put_wave(connection: Any, campaign_no: int, wave_no: int, state: WaveState, made_from: int) -> None:
+async def _put_wave(
+    connection: Any, campaign_no: int, act: ActLine, state: WaveState, before: Told | None, made_from: int
+) -> None:
     """Make the wave's row say what the act put.
 
     `made_from` is the catalogue revision that the hot store had at this act. Where apply has written the wave
-    since, its times and stock are newer than the act's and stay: the steward puts them next.
+    since, its times and stock are newer than the act's and stay: the steward puts them next. But what an operator
+    moved or restocked in between counts, or a file that does not even speak of it would undo it.
     """
     closed_at = instant(state.closed_ms) if state.closed_ms else None
     row = await connection.fetchrow(
-        _SQL["put_wave_state"], campaign_no, wave_no, state.id, state.state, state.reason, closed_at
+        _SQL["put_wave_state"], campaign_no, act.wave_no, state.id, state.state, state.reason, closed_at
     )
     if row is None:
-        raise LedgerRefused(f"an act names wave {wave_no} ({state.id}), which the ledger does not have")
-    if made_from < row["revision"]:
-        return
-    day, opens_at, closes_at = date.fromisoformat(state.day), instant(state.opens_ms), instant(state.closes_ms)
-    await connection.execute(_SQL["put_wave_times"], campaign_no, wave_no, state.round, day, opens_at, closes_at)
+        raise LedgerRefused(f"an act names wave {act.wave_no} ({state.id}), which the ledger does not have")
+    newest = made_from >= row["revision"]
     # The row holds what the campaign gives the wave; units that were rolled over stand in the act's state alone.
     totals = {int(no): offer.total - state.moved_units(no) for no, offer in state.offers.items()}
-    await connection.execute(_SQL["put_stocks"], campaign_no, wave_no, list(totals), list(totals.values()))
+    if newest or act.kind == "move":
+        day, opens_at, closes_at = date.fromisoformat(state.day), instant(state.opens_ms), instant(state.closes_ms)
+        times = (state.round if newest else None, day, opens_at, closes_at)
+        await connection.execute(_SQL["put_wave_times"], campaign_no, act.wave_no, *times)
+    if not newest:
+        totals = _restocked(act, state, before, totals)
+    await connection.execute(_SQL["put_stocks"], campaign_no, act.wave_no, list(totals), list(totals.values()))
+
+
+def _restocked(act: ActLine, state: WaveState, before: Told | None, totals: Mapping[int, int]) -> dict[int, int]:
+    """Those of the totals that this act itself changed, where it is an operator's restock."""
+    if act.kind != "restock" or before is None:
+        return {}
+    was = {no: offer["total"] for no, offer in before["offers"].items()}
+    return {int(no): totals[int(no)] for no, offer in state.offers.items() if was.get(no) != offer.total}
 
 
 def _act(entry: LogEntry) -> ActLine:

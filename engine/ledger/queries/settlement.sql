@@ -27,7 +27,7 @@ where campaign_no = $1 and wave_no = $2 and id = $3
 returning revision
 
 -- name: put_wave_times
-update waves set round = $3, day = $4, opens_at = $5, closes_at = $6
+update waves set round = coalesce($3, round), day = $4, opens_at = $5, closes_at = $6
 where campaign_no = $1 and wave_no = $2
 
 -- name: put_stocks
