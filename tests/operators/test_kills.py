@@ -3,7 +3,7 @@
 Each process runs the program's own `main`, sees the servers through proxies that count its steps, and is killed behind
 one of them, before it hears the answer. The next one dies one step later, until one comes through untouched.
 
-TEST_OPERATORS=full goes through every step; otherwise it is every second one of an act, and every third of the steward,
+TEST_OPERATORS=full goes through every step; otherwise it is every third one of an act, and every fourth of the steward,
 shifted by the seed.
 """
 
@@ -127,7 +127,7 @@ async def test_the_command_line_killed_behind_every_step(house: House, program: 
     waves = [wave(f"w{no}", opens_ms, now_ms + 2 * HOUR_MS, {"o1": 9}) for no in range(1, WAVES + 1)]
     await house.begin(campaign(waves, limits=[Limit(1, "wave")]))
     whole_campaign = kind in ("stop", "start")
-    stride = 1 if FULL else 2
+    stride = 1 if FULL else 3
     for fatal in range(1 + seed % stride, WAVES + 1, stride):  # a wave for each death
         wave_no = 0 if whole_campaign else fatal
         if kind == "resume":
@@ -174,7 +174,7 @@ async def a_life(house: House, id: str) -> Campaign:
 
 async def test_the_steward_killed_behind_every_step(house: House, program: Program, seed: int) -> None:
     """From an applied campaign to the rollover, whatever step was its last: it ends as if none had died."""
-    stride = 1 if FULL else 3
+    stride = 1 if FULL else 4
     fatal = 1 + seed % stride
     while fatal < STEPS_MAX:
         await forget(house)
