@@ -45,7 +45,7 @@ class Forker:
     def __init__(self, folder: Path) -> None:
         self.output = folder / "output"
         folder.mkdir(parents=True, exist_ok=True)
-        code = "import signal; from tests.operators.forker import serve; serve()"
+        code = "from tests.operators.forker import serve; serve()"
         self._process = subprocess.Popen(
             [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )

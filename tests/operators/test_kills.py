@@ -9,7 +9,6 @@ shifted by the seed.
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
@@ -32,9 +31,9 @@ MOVED_TO = "2099-01-01T00:00:00Z"
 VOID_BEFORE = "2001-09-09T01:46:40Z"
 
 
-@pytest.fixture
-def forker(tmp_path: Path) -> Iterator[Forker]:
-    started = Forker(tmp_path)
+@pytest.fixture(scope="module")
+def forker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forker]:
+    started = Forker(tmp_path_factory.mktemp("forker"))
     yield started
     started.close()
 
