@@ -1,7 +1,7 @@
 """The scripts against the model: whatever is sent, in whatever order, both say the same.
 
-DROPWAVE_TEST_EXAMPLES  runs of the machine (25 where it is not set; a few thousand for a night). Where it is set, a
-                        failing run is shortened too, which takes minutes.
+TEST_EXAMPLES  runs of the machine (25 where it is not set; a few thousand for a night). Where it is set, a
+               failing run is shortened too, which takes minutes.
 """
 
 import asyncio
@@ -40,8 +40,8 @@ from engine.settings import Settings
 from tests.hotstore.model import Answer, Model, Record
 from tests.support.drop import HOUR_MS, LAG_MAX, Drop, campaign, catalogue_of, wave
 
-EXAMPLES = int(os.environ.get("DROPWAVE_TEST_EXAMPLES", "25"))
-PHASES = [Phase.generate, *([Phase.shrink] if "DROPWAVE_TEST_EXAMPLES" in os.environ else [])]
+EXAMPLES = int(os.environ.get("TEST_EXAMPLES", "25"))
+PHASES = [Phase.generate, *([Phase.shrink] if "TEST_EXAMPLES" in os.environ else [])]
 STEPS = 50
 
 WAVES = (1, 2, 3)
