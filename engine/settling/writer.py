@@ -15,6 +15,7 @@ change nothing twice.
 import asyncio
 import os
 import random
+import secrets
 import socket
 import time
 from collections.abc import Mapping
@@ -75,7 +76,7 @@ class Writer:
         self._ledger = ledger
         self._store = store
         self._settings = settings
-        self._holder = holder or f"{socket.gethostname()}:{os.getpid()}"
+        self._holder = holder or f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._settler = Settler(ledger)
         self._lease: Lease | None = None
         self._lease_end_s = 0.0
