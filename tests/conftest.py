@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _BEGAN_S = time.monotonic()
 _SEED = int(os.environ.get("TEST_SEED") or random.SystemRandom().randrange(2**32))
+os.environ["TEST_SEED"] = str(_SEED)  # the processes that share a run share its seed
 
 # A machine that is busy with something else must not fail a test; what failed is printed as something to paste.
 hypothesis.settings.register_profile("dropwave", deadline=None, print_blob=True)
@@ -75,7 +76,7 @@ def seed() -> int:
 
 @pytest.fixture(scope="session")
 def servers() -> Iterator[TestServers]:
-    """The servers of this run."""
+    """The servers of this run; where two processes share it, each has its own."""
     running = TestServers()
     yield running
     running.close()

@@ -39,5 +39,5 @@ def test_nothing_younger_is_ever_due_and_memory_is_bounded(steps: list[tuple[flo
         history.note(now_s, (1, last))
         place = history.due(now_s)
         if place is not None:
-            assert any(seen_s <= now_s - behind_s and place == (1, at) for seen_s, at in passed)
+            assert any(now_s - seen_s >= behind_s and place == (1, at) for seen_s, at in passed)
         assert len(history._seen) <= SAMPLES + 1
