@@ -139,7 +139,7 @@ class Reply:
 
 @asynccontextmanager
 async def running_drop(settings: Settings) -> AsyncIterator[Drop]:
-    """Apply the campaigns, start steward and gateway, wait until every shard is bound."""
+    """Apply the campaigns, start steward and gateway, wait until every wave is on the board."""
     async with connected(settings) as stores:
         now = datetime.now(UTC)
         for campaign in campaigns(now):
@@ -147,7 +147,8 @@ async def running_drop(settings: Settings) -> AsyncIterator[Drop]:
         (steward,) = steward_services(stores, settings)
         async with running([steward]), running_gateway(settings, stores) as drop:
             drop.steward = steward
-            await wait_until(lambda: drop.board.ready and len(drop.board.campaigns()) == 4, what="all shards bound")
+            # A shard is bound before its waves are put into it.
+            await wait_until(lambda: drop.board.ready and len(drop.board.waves()) == 6, what="all waves on the board")
             yield drop
 
 
