@@ -24,7 +24,7 @@ class Words(NamedTuple):
 
 
 class Heading(Struct, frozen=True):
-    """The headers that matter to an answer, as received; empty where the request has none."""
+    """The headers that matter to an answer, as received, empty where the request has none; and whose request it is."""
 
     authorization: str = ""
     content_type: str = ""
@@ -33,6 +33,12 @@ class Heading(Struct, frozen=True):
     accept_language: str = ""
     if_none_match: str = ""
     if_match: str = ""
+    origin: str = ""
+    traceparent: str = ""
+    address: str = ""
+    """The peer's; that of a proxy where there is one."""
+    request_id: str = ""
+    """The client's own name for it, or one made here (`request_ids`)."""
 
 
 class Answer(Struct, frozen=True):

@@ -19,7 +19,8 @@ from engine.gateway.parts import GatewayParts
 from engine.gateway.printing import ClaimPrinter
 from engine.gateway.problem_pages import problem_page
 from engine.gateway.refusals import Problem, refuse
-from engine.gateway.requests import TOO_LARGE, AnswerCount, expect_within, heading_of, read_body, response_of
+from engine.gateway.requests import TOO_LARGE, expect_within, heading_of, read_body, response_of
+from engine.gateway.sending import Sender
 from engine.gateway.status_pages import StatusPages
 from engine.gateway.ticketing import TicketEndpoint
 from engine.telemetry import METRICS_TYPE, metrics_text
@@ -27,11 +28,11 @@ from engine.telemetry import METRICS_TYPE, metrics_text
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def build_app(parts: GatewayParts, is_draining: Callable[[], bool] = lambda: False) -> web.Application:
+def build_app(parts: GatewayParts, sender: Sender, is_draining: Callable[[], bool] = lambda: False) -> web.Application:
     """The application over these parts. `is_draining` turns `/readyz` to no."""
     app = web.Application(client_max_size=parts.settings.body_bytes_max)
-    handlers = _Handlers(parts, is_draining)
-    expect = expect_within(parts.settings.body_bytes_max)
+    handlers = _Handlers(parts, sender, is_draining)
+    expect = expect_within(parts.settings.body_bytes_max, sender)
     for method, path, handler in (
         ("POST", "/v1/waves/{wave}/claims", handlers.claim),
         ("POST", "/v1/waves/{wave}/tickets", handlers.ticket),
@@ -51,14 +52,14 @@ def build_app(parts: GatewayParts, is_draining: Callable[[], bool] = lambda: Fal
             app.router.add_get(path, handler, expect_handler=expect)
         else:
             app.router.add_route(method, path, handler, expect_handler=expect)
-    add_ops_routes(app, parts, Doorkeeper(parts.tokens, parts.tickets))
+    add_ops_routes(app, parts, Doorkeeper(parts.tokens, parts.tickets), sender)
     return app
 
 
 class _Handlers:
     """One short function for each route."""
 
-    def __init__(self, parts: GatewayParts, is_draining: Callable[[], bool]) -> None:
+    def __init__(self, parts: GatewayParts, sender: Sender, is_draining: Callable[[], bool]) -> None:
         doorkeeper, printer = Doorkeeper(parts.tokens, parts.tickets), ClaimPrinter(parts.board)
         self._settings = parts.settings
         self._board = parts.board
@@ -67,65 +68,65 @@ class _Handlers:
         self._tickets = TicketEndpoint(parts, doorkeeper)
         self._own = OwnEndpoint(parts, doorkeeper, printer)
         self._pages = StatusPages(parts.board)
-        self._count = AnswerCount()
+        self._sender = sender
 
-    def _respond(self, endpoint: str, answer: Answer) -> web.Response:
-        self._count.add(endpoint, answer.outcome)
-        return response_of(answer)
+    def _respond(self, endpoint: str, request: web.Request, answer: Answer) -> web.Response:
+        return response_of(self._sender.complete(endpoint, heading_of(request), answer))
 
     async def claim(self, request: web.Request) -> web.Response:
         heading = heading_of(request)
         body = await self._body(request)
         if isinstance(body, Problem):
-            return self._respond("claim", refuse(body, heading.accept_language))
-        return self._respond("claim", await self._claims.answer(request.match_info["wave"], heading, body))
+            return self._respond("claim", request, refuse(body, heading.accept_language))
+        return self._respond("claim", request, await self._claims.answer(request.match_info["wave"], heading, body))
 
     async def ticket(self, request: web.Request) -> web.Response:
+        heading = heading_of(request)
         if (request.content_length or 0) > self._settings.body_bytes_max:
-            return self._respond("ticket", refuse(TOO_LARGE, request.headers.get("Accept-Language", "")))
-        return self._respond("ticket", await self._tickets.answer(request.match_info["wave"], heading_of(request)))
+            return self._respond("ticket", request, refuse(TOO_LARGE, heading.accept_language))
+        return self._respond("ticket", request, await self._tickets.answer(request.match_info["wave"], heading))
 
     async def claims_in_wave(self, request: web.Request) -> web.Response:
-        return self._respond("own", await self._own.in_wave(request.match_info["wave"], heading_of(request)))
+        return self._respond("own", request, await self._own.in_wave(request.match_info["wave"], heading_of(request)))
 
     async def my_claims(self, request: web.Request) -> web.Response:
-        return self._respond("own", await self._own.claims(heading_of(request)))
+        return self._respond("own", request, await self._own.claims(heading_of(request)))
 
     async def my_vouchers(self, request: web.Request) -> web.Response:
-        return self._respond("own", await self._own.vouchers(heading_of(request)))
+        return self._respond("own", request, await self._own.vouchers(heading_of(request)))
 
     async def wave(self, request: web.Request) -> web.Response:
-        return self._respond("status", await self._pages.wave(request.match_info["wave"], heading_of(request)))
+        return self._respond("status", request, await self._pages.wave(request.match_info["wave"], heading_of(request)))
 
     async def waves(self, request: web.Request) -> web.Response:
-        return self._respond("status", self._pages.waves(heading_of(request)))
+        return self._respond("status", request, self._pages.waves(heading_of(request)))
 
     async def campaign(self, request: web.Request) -> web.Response:
-        return self._respond("status", self._pages.campaign(request.match_info["campaign"], heading_of(request)))
+        answer = self._pages.campaign(request.match_info["campaign"], heading_of(request))
+        return self._respond("status", request, answer)
 
     async def time(self, request: web.Request) -> web.Response:
-        return self._respond("time", self._pages.time(heading_of(request)))
+        return self._respond("time", request, self._pages.time(heading_of(request)))
 
     async def problem(self, request: web.Request) -> web.Response:
-        return self._respond("problem", problem_page(request.match_info["slug"], heading_of(request)))
+        return self._respond("problem", request, problem_page(request.match_info["slug"], heading_of(request)))
 
-    async def health(self, _request: web.Request) -> web.Response:
+    async def health(self, request: web.Request) -> web.Response:
         """This process answers."""
-        return response_of(Answer(200, "ok", PRIVATE, b'{"status":"ok"}'))
+        return self._respond("health", request, Answer(200, "ok", PRIVATE, b'{"status":"ok"}'))
 
-    async def ready(self, _request: web.Request) -> web.Response:
+    async def ready(self, request: web.Request) -> web.Response:
         """A claim would be decided here."""
         if self._is_draining():
-            return response_of(Answer(503, "draining", PRIVATE, b'{"status":"draining"}'))
+            return self._respond("ready", request, Answer(503, "draining", PRIVATE, b'{"status":"draining"}'))
         if not self._board.ready:
-            return response_of(Answer(503, "not_ready", PRIVATE, b'{"status":"not_ready"}'))
-        return response_of(Answer(200, "ok", PRIVATE, b'{"status":"ready"}'))
+            return self._respond("ready", request, Answer(503, "not_ready", PRIVATE, b'{"status":"not_ready"}'))
+        return self._respond("ready", request, Answer(200, "ok", PRIVATE, b'{"status":"ready"}'))
 
-    async def metrics(self, _request: web.Request) -> web.Response:
+    async def metrics(self, request: web.Request) -> web.Response:
         text = await asyncio.to_thread(metrics_text)  # with several workers it reads their files
-        return response_of(
-            Answer(200, "ok", (*BARE, ("Content-Type", METRICS_TYPE), ("Cache-Control", "no-store")), text)
-        )
+        headers = (*BARE, ("Content-Type", METRICS_TYPE), ("Cache-Control", "no-store"))
+        return self._respond("metrics", request, Answer(200, "ok", headers, text))
 
     async def _body(self, request: web.Request) -> bytes | Problem:
         return await read_body(request, self._settings.body_bytes_max, self._settings.body_deadline_ms / 1000)

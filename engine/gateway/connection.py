@@ -12,10 +12,11 @@ import structlog
 from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
 
-from engine.gateway.answer import Answer, Words
+from engine.gateway.answer import Words
 from engine.gateway.refusals import Problem, refuse
-from engine.gateway.requests import response_of
-from engine.telemetry import ANSWERS, CONNECTIONS
+from engine.gateway.requests import heading_of, response_of
+from engine.gateway.sending import Sender
+from engine.telemetry import CONNECTIONS
 
 log = structlog.get_logger(__name__)
 
@@ -67,11 +68,12 @@ class Connections:
 class Connection(web.RequestHandler):
     """The protocol of one connection."""
 
-    __slots__ = ("_all",)
+    __slots__ = ("_all", "_sender")
 
-    def __init__(self, server: web.Server, connections: Connections, **limits: Any) -> None:
+    def __init__(self, server: web.Server, connections: Connections, sender: Sender, **limits: Any) -> None:
         super().__init__(server, **limits)
         self._all = connections
+        self._sender = sender
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client has connected."""
@@ -88,7 +90,7 @@ class Connection(web.RequestHandler):
     ) -> tuple[web.StreamResponse, bool]:
         """Send an answer; one that aiohttp made becomes a problem, and while draining it is the last one."""
         if isinstance(resp, web.HTTPException):
-            resp = _respond(_BY_STATUS.get(resp.status, _NO_HTTP), request, allow=resp.headers.get("Allow"))
+            resp = self._respond(_BY_STATUS.get(resp.status, _NO_HTTP), request, allow=resp.headers.get("Allow"))
         if self._all.draining:
             resp.force_close()
         return await super().finish_response(request, resp, start_time)
@@ -107,17 +109,16 @@ class Connection(web.RequestHandler):
             raise ConnectionError("part of an answer was sent already")
         if status == 400:
             too_large = isinstance(exc, LineTooLong) or (message or "").startswith("Too many headers")
-            return _respond(_HEADERS_TOO_LARGE if too_large else _NO_HTTP, request)
+            return self._respond(_HEADERS_TOO_LARGE if too_large else _NO_HTTP, request)
         failure = secrets.token_hex(8)
         log.error("request failed", failure=failure, method=request.method, path=request.path, exc_info=exc)
-        return _respond(Problem("internal", extras={"id": failure}, close=True), request)
+        return self._respond(Problem("internal", extras={"id": failure}, close=True), request)
 
-
-def _respond(problem: Problem, request: web.BaseRequest, allow: str | None = None) -> web.Response:
-    """The problem as a response, counted."""
-    answer: Answer = refuse(problem, request.headers.get("Accept-Language", ""))
-    ANSWERS.labels("connection", answer.outcome).inc()
-    response = response_of(answer)
-    if allow:
-        response.headers["Allow"] = allow
-    return response
+    def _respond(self, problem: Problem, request: web.BaseRequest, allow: str | None = None) -> web.Response:
+        """The problem as a response."""
+        heading = heading_of(request)
+        answer = self._sender.complete("connection", heading, refuse(problem, heading.accept_language))
+        response = response_of(answer)
+        if allow:
+            response.headers["Allow"] = allow
+        return response

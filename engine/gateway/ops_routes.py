@@ -14,7 +14,8 @@ from engine.gateway.ops_acts import ActsEndpoint
 from engine.gateway.ops_campaigns import CampaignsEndpoint
 from engine.gateway.parts import GatewayParts
 from engine.gateway.refusals import Problem, refuse
-from engine.gateway.requests import AnswerCount, expect_within, heading_of, read_body, response_of
+from engine.gateway.requests import expect_within, heading_of, read_body, response_of
+from engine.gateway.sending import Sender
 
 BODY_DEADLINE_S: Final = 30.0
 """A campaign with its lists over a slow line: 4 MiB in 30 seconds are 140 kB a second."""
@@ -25,18 +26,18 @@ WithBody = Callable[[web.Request, Heading, bytes], Awaitable[Answer]]
 class _Routes:
     """Adds routes to an application."""
 
-    def __init__(self, app: web.Application, bytes_max: int, doorkeeper: Doorkeeper) -> None:
+    def __init__(self, app: web.Application, bytes_max: int, doorkeeper: Doorkeeper, sender: Sender) -> None:
         self._router = app.router
         self._bytes_max = bytes_max
         self._doorkeeper = doorkeeper
-        self._expect = expect_within(bytes_max)
-        self._count = AnswerCount()
+        self._expect = expect_within(bytes_max, sender)
+        self._sender = sender
 
     def see(self, path: str, answer: Callable[[web.Request], Awaitable[Answer]], *, has_head: bool = True) -> None:
         """A GET."""
 
         async def handler(request: web.Request) -> web.Response:
-            return self._respond(await answer(request))
+            return self._respond(request, await answer(request))
 
         self._router.add_get(path, handler, expect_handler=self._expect, allow_head=has_head)
 
@@ -47,22 +48,21 @@ class _Routes:
             heading = heading_of(request)
             caller = self._doorkeeper.operator(heading.authorization)
             if isinstance(caller, Problem):
-                return self._respond(refuse(caller, heading.accept_language))
+                return self._respond(request, refuse(caller, heading.accept_language))
             body = await read_body(request, self._bytes_max, BODY_DEADLINE_S)
             if isinstance(body, Problem):
-                return self._respond(refuse(body, heading.accept_language))
-            return self._respond(await answer(request, heading, body))
+                return self._respond(request, refuse(body, heading.accept_language))
+            return self._respond(request, await answer(request, heading, body))
 
         self._router.add_route(method, path, handler, expect_handler=self._expect)
 
-    def _respond(self, answer: Answer) -> web.Response:
-        self._count.add("ops", answer.outcome)
-        return response_of(answer)
+    def _respond(self, request: web.Request, answer: Answer) -> web.Response:
+        return response_of(self._sender.complete("ops", heading_of(request), answer))
 
 
-def add_ops_routes(app: web.Application, parts: GatewayParts, doorkeeper: Doorkeeper) -> None:
+def add_ops_routes(app: web.Application, parts: GatewayParts, doorkeeper: Doorkeeper, sender: Sender) -> None:
     """Add `/v1/ops/…`."""
-    routes = _Routes(app, parts.settings.ops_body_bytes_max, doorkeeper)
+    routes = _Routes(app, parts.settings.ops_body_bytes_max, doorkeeper, sender)
     acts, campaigns = ActsEndpoint(parts, doorkeeper), CampaignsEndpoint(parts, doorkeeper)
     see, act = routes.see, routes.act
 

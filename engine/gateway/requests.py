@@ -6,12 +6,13 @@ from typing import Final
 
 from aiohttp import web
 from multidict import CIMultiDict
-from prometheus_client import Counter
 
 from engine.gateway.answer import Answer, Heading, Words
 from engine.gateway.refusals import Problem, refuse
-from engine.telemetry import ANSWERS
+from engine.gateway.request_ids import request_id_of
+from engine.gateway.sending import Sender
 
+_HEADING: Final = web.RequestKey("heading", Heading)
 TOO_LARGE: Final = Problem("too_large", close=True)
 BROKEN: Final = Problem(
     "invalid_request",
@@ -23,7 +24,14 @@ TIMEOUT: Final = Problem("timeout", close=True)
 
 
 def heading_of(request: web.BaseRequest) -> Heading:
-    """The headers that matter to an answer."""
+    """The headers that matter to an answer; read once for each request, which keeps its name that way."""
+    heading: Heading | None = request.get(_HEADING)
+    if heading is None:
+        heading = request[_HEADING] = _read_heading(request)
+    return heading
+
+
+def _read_heading(request: web.BaseRequest) -> Heading:
     get = request.headers.get
     return Heading(
         authorization=get("Authorization", ""),
@@ -33,6 +41,10 @@ def heading_of(request: web.BaseRequest) -> Heading:
         accept_language=get("Accept-Language", ""),
         if_none_match=get("If-None-Match", ""),
         if_match=get("If-Match", ""),
+        origin=get("Origin", ""),
+        traceparent=get("Traceparent", ""),
+        address=request.remote or "",
+        request_id=request_id_of(get("X-Request-Id", "")),
     )
 
 
@@ -68,31 +80,20 @@ async def _read(request: web.Request, bytes_max: int) -> bytes | Problem:
     return bytes(body)
 
 
-def expect_within(bytes_max: int) -> Callable[[web.Request], Awaitable[web.StreamResponse | None]]:
+def expect_within(bytes_max: int, sender: Sender) -> Callable[[web.Request], Awaitable[web.StreamResponse | None]]:
     """What answers `Expect: 100-continue`: yes, unless the body would be refused for its size (RFC 9110, 10.1.1)."""
+
+    def refused(request: web.Request, problem: Problem) -> web.Response:
+        heading = heading_of(request)
+        return response_of(sender.complete("connection", heading, refuse(problem, heading.accept_language)))
 
     async def expect(request: web.Request) -> web.StreamResponse | None:
         if request.headers["Expect"].lower() != "100-continue":
-            problem = Problem("invalid_request", extras={"at": "Expect"}, close=True)
-            return response_of(refuse(problem, request.headers.get("Accept-Language", "")))
+            return refused(request, Problem("invalid_request", extras={"at": "Expect"}, close=True))
         if (request.content_length or 0) > bytes_max:
-            return response_of(refuse(TOO_LARGE, request.headers.get("Accept-Language", "")))
+            return refused(request, TOO_LARGE)
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         request.writer.output_size = 0  # what aiohttp takes for the begin of the answer proper
         return None
 
     return expect
-
-
-class AnswerCount:
-    """Counts answers by endpoint and outcome; both are few."""
-
-    def __init__(self) -> None:
-        self._counters: dict[tuple[str, str], Counter] = {}
-
-    def add(self, endpoint: str, outcome: str) -> None:
-        """One more."""
-        counter = self._counters.get((endpoint, outcome))
-        if counter is None:
-            counter = self._counters[endpoint, outcome] = ANSWERS.labels(endpoint, outcome)
-        counter.inc()

@@ -20,6 +20,7 @@ from engine.errors import CannotRun
 from engine.gateway.app import build_app
 from engine.gateway.connection import Connection, Connections
 from engine.gateway.parts import GatewayParts
+from engine.gateway.sending import Sender
 from engine.service import Loop
 from engine.settings import Settings
 from engine.telemetry import BOARD_AGE
@@ -41,7 +42,8 @@ class Gateway:
         self._settings = parts.settings
         self._board = parts.board
         self._connections = Connections()
-        app = build_app(parts, is_draining=lambda: self._connections.draining)
+        self._sender = Sender()
+        app = build_app(parts, self._sender, is_draining=lambda: self._connections.draining)
         self._runner = web.AppRunner(app, shutdown_timeout=self._settings.drain_ms / 1000)
         self._gauges = Loop("gateway gauges", self._set_gauges, _GAUGES_S)
         self._listener: socket.socket | None = None
@@ -85,6 +87,7 @@ class Gateway:
         return Connection(
             server,
             self._connections,
+            self._sender,
             loop=asyncio.get_running_loop(),
             access_log=None,
             keepalive_timeout=self._settings.keep_alive_ms / 1000,
