@@ -76,8 +76,6 @@ class _Handlers:
     async def claim(self, request: web.Request) -> web.Response:
         heading = heading_of(request)
         body = await self._body(request)
-        if isinstance(body, Problem):
-            return self._respond("claim", request, refuse(body, heading.accept_language))
         return self._respond("claim", request, await self._claims.answer(request.match_info["wave"], heading, body))
 
     async def ticket(self, request: web.Request) -> web.Response:

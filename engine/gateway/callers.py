@@ -22,7 +22,7 @@ _NOT_VIEWER: Final = Problem(
 )
 _NOT_OPERATOR: Final = Problem("forbidden", Words("this takes the role operator", "此操作需要角色 operator"))
 _TICKET_EXPIRED: Final = Problem("ticket_expired")
-_TICKET_MISMATCH: Final = Problem("ticket_mismatch")
+TICKET_MISMATCH: Final = Problem("ticket_mismatch")
 _RULE_WORDS: Final[dict[str, Words]] = {
     "city": Words("not open to users of this city", "所在城市不在活动范围内"),
     "tags": Words("not open to this group of users", "不属于活动面向的用户"),
@@ -73,28 +73,33 @@ class Doorkeeper:
             return TOKEN_MISSING
         return self._tokens.read(credentials.strip())
 
-    def user_or_ticket(self, authorization: str, wave: str) -> Caller | Ticket | Problem:
-        """The user behind a Bearer token, or a ticket for that wave."""
+    def user_or_ticket(self, authorization: str) -> Caller | Ticket | Problem:
+        """The user behind a Bearer token, or a ticket for whatever wave: `waves.check_ticket` looks at that."""
         scheme, _, credentials = authorization.partition(" ")
         if scheme.lower() != "ticket":
             return self.user(authorization)
         ticket = self._tickets.read(credentials.strip())
         if isinstance(ticket, TicketFault):
             return _TICKET_EXPIRED if ticket is TicketFault.KEY_GONE else _FORGED
-        return ticket if ticket.wave == wave else _TICKET_MISMATCH
+        return ticket
 
 
 def asker_in(live: LiveWave, caller: Caller | Ticket) -> Asker | Problem:
     """What the caller is in that wave. A ticket carries its verdict; a token is held against the rules now."""
     if isinstance(caller, Caller):
         return asker_of(live, caller.identity)
-    if caller.campaign != live.catalogue.id:
-        return _TICKET_MISMATCH
-    if caller.by != live.catalogue.by:
+    return ticket_problem(live, caller) or Asker(caller.account, caller.claimant, caller.broken_rule)
+
+
+def ticket_problem(live: LiveWave, ticket: Ticket) -> Problem | None:
+    """Why a ticket does not let into the wave that it names."""
+    if ticket.campaign != live.catalogue.id:
+        return TICKET_MISMATCH
+    if ticket.by != live.catalogue.by:
         return _TICKET_EXPIRED  # it counts the account where persons are counted now, or the other way round
-    if caller.issued_ms < live.state.void_before_ms:
+    if ticket.issued_ms < live.state.void_before_ms:
         return _TICKET_EXPIRED
-    return Asker(caller.account, caller.claimant, caller.broken_rule)
+    return None
 
 
 def asker_of(live: LiveWave, identity: Identity) -> Asker:

@@ -8,9 +8,11 @@ import secrets
 
 import structlog
 from msgspec import Struct
+from msgspec.structs import replace
 
 from engine.claiming.board import LiveWave
 from engine.domain.outcome import Ask
+from engine.domain.tickets import Ticket
 from engine.gateway.answer import Answer, Heading
 from engine.gateway.bodies import bad_request_no, check_media_type, read_claim_body
 from engine.gateway.callers import Doorkeeper, asker_in, not_eligible
@@ -19,7 +21,7 @@ from engine.gateway.parts import GatewayParts
 from engine.gateway.printing import ClaimPrinter
 from engine.gateway.refusals import Problem, refuse
 from engine.gateway.steps import Laps, LapSampler
-from engine.gateway.waves import find_wave, offer_numbers
+from engine.gateway.waves import check_ticket, find_wave, offer_numbers
 
 log = structlog.get_logger(__name__)
 
@@ -41,12 +43,16 @@ class ClaimEndpoint:
         self._answers = ClaimAnswers(printer, parts.board, parts.settings.ack)
         self._laps = LapSampler()
 
-    async def answer(self, wave: str, heading: Heading, body: bytes) -> Answer:
-        """The answer to this claim. Once the desk was asked, nothing but a decision or `outcome_unknown` ends it."""
+    async def answer(self, wave: str, heading: Heading, body: bytes | Problem) -> Answer:
+        """The answer to this claim. Once the desk was asked, nothing but a decision or `outcome_unknown` ends it.
+
+        `body` is a problem where it could not be read; that is told in its turn.
+        """
         laps = self._laps.next()
         claim = await self._read(wave, heading, body, laps)
         if isinstance(claim, Problem):
-            return refuse(claim, heading.accept_language)
+            refusal = refuse(claim, heading.accept_language)
+            return replace(refusal, close=True) if isinstance(body, Problem) else refusal
         try:
             outcome = await self._desks.claim(claim.live, claim.ask)
             laps.done("decide")
@@ -58,16 +64,19 @@ class ClaimEndpoint:
         laps.done("render")
         return answer
 
-    async def _read(self, wave: str, heading: Heading, body: bytes, laps: Laps) -> _Claim | Problem:
+    async def _read(self, wave: str, heading: Heading, body: bytes | Problem, laps: Laps) -> _Claim | Problem:
         """What to ask the desk for, or the first reason not to."""
-        problem = check_media_type(heading.content_type, heading.content_encoding)
+        problem = _sent_wrongly(heading, body)
         if problem is not None:
             return problem
-        caller = self._doorkeeper.user_or_ticket(heading.authorization, wave)
+        caller = self._doorkeeper.user_or_ticket(heading.authorization)
         laps.done("authenticate")
         if isinstance(caller, Problem):
             return caller
-        asked = read_claim_body(body)
+        stale = await check_ticket(self._board, caller, wave) if isinstance(caller, Ticket) else None
+        if stale is not None:
+            return stale
+        asked = body if isinstance(body, Problem) else read_claim_body(body)
         if isinstance(asked, Problem):
             return asked
         live = await find_wave(self._board, wave)
@@ -86,3 +95,13 @@ class ClaimEndpoint:
         ask = Ask(live.wave.no, asked.request_no, offers, asker.claimant, asker.account, asker.broken_rule)
         laps.done("read")
         return _Claim(live, ask)
+
+
+def _sent_wrongly(heading: Heading, body: bytes | Problem) -> Problem | None:
+    """What is wrong with how the body came: too large, not JSON, too late. Broken chunks come behind who asks."""
+    if isinstance(body, Problem) and body.code == "too_large":
+        return body
+    problem = check_media_type(heading.content_type, heading.content_encoding)
+    if problem is None and isinstance(body, Problem) and body.code == "timeout":
+        return body
+    return problem

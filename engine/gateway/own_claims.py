@@ -12,7 +12,7 @@ from engine.gateway.callers import Doorkeeper, asker_in
 from engine.gateway.parts import GatewayParts
 from engine.gateway.printing import ClaimPrinter
 from engine.gateway.refusals import Problem, refuse
-from engine.gateway.waves import find_wave
+from engine.gateway.waves import check_ticket, find_wave
 
 _RECOVERING: Final = Problem("recovering")
 _BUSY: Final = Problem("busy")
@@ -29,9 +29,12 @@ class OwnEndpoint:
 
     async def in_wave(self, wave: str, heading: Heading) -> Answer:
         """The caller's claims in one wave, settled or not. A ticket for the wave will do."""
-        caller = self._doorkeeper.user_or_ticket(heading.authorization, wave)
+        caller = self._doorkeeper.user_or_ticket(heading.authorization)
         if isinstance(caller, Problem):
             return refuse(caller, heading.accept_language)
+        stale = await check_ticket(self._board, caller, wave) if isinstance(caller, Ticket) else None
+        if stale is not None:
+            return refuse(stale, heading.accept_language)
         live = await find_wave(self._board, wave)
         if isinstance(live, Problem):
             return refuse(live, heading.accept_language)

@@ -21,6 +21,12 @@ BROKEN: Final = Problem(
     close=True,
 )
 TIMEOUT: Final = Problem("timeout", close=True)
+_EXPECT: Final = Problem(
+    "invalid_request",
+    Words("Expect can only be 100-continue", "Expect 只能是 100-continue"),
+    {"at": "Expect"},
+    close=True,
+)
 
 
 def heading_of(request: web.BaseRequest) -> Heading:
@@ -88,10 +94,10 @@ def expect_within(bytes_max: int, sender: Sender) -> Callable[[web.Request], Awa
         return response_of(sender.complete("connection", heading, refuse(problem, heading.accept_language)))
 
     async def expect(request: web.Request) -> web.StreamResponse | None:
-        if request.headers["Expect"].lower() != "100-continue":
-            return refused(request, Problem("invalid_request", extras={"at": "Expect"}, close=True))
         if (request.content_length or 0) > bytes_max:
             return refused(request, TOO_LARGE)
+        if request.headers["Expect"].lower() != "100-continue":
+            return refused(request, _EXPECT)
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         request.writer.output_size = 0  # what aiohttp takes for the begin of the answer proper
         return None

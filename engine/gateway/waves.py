@@ -1,9 +1,11 @@
 """Finding the wave and the offers that a request names."""
 
 from engine.claiming.board import LiveWave
+from engine.domain.tickets import Ticket
 from engine.errors import HotStoreError, LedgerError
 from engine.gateway.answer import Words
 from engine.gateway.auth import is_clean
+from engine.gateway.callers import TICKET_MISMATCH, ticket_problem
 from engine.gateway.parts import BoardPart
 from engine.gateway.refusals import Problem
 
@@ -25,6 +27,16 @@ async def find_wave(board: BoardPart, wave: str) -> LiveWave | Problem:
     if live is not None:
         return live
     return Problem("unknown_wave" if board.ready else "recovering")
+
+
+async def check_ticket(board: BoardPart, ticket: Ticket, wave: str) -> Problem | None:
+    """`ticket_expired` or `ticket_mismatch`: who asks is settled before anything is looked at that is asked for.
+
+    Where the ticket's own wave cannot be found, that is told in its turn, by the search for the wave.
+    """
+    own = await find_wave(board, ticket.wave)
+    problem = None if isinstance(own, Problem) else ticket_problem(own, ticket)
+    return problem or (None if ticket.wave == wave else TICKET_MISMATCH)
 
 
 def offer_numbers(live: LiveWave, offers: tuple[str, ...]) -> tuple[int, ...] | Problem:
