@@ -10,6 +10,7 @@ Money is in minor units (fen), instants are Unix milliseconds (`*_ms`) or aware 
 """
 
 import hashlib
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from typing import Literal
 
@@ -207,6 +208,21 @@ class CatalogueWave(Struct, frozen=True):
     eligibility: Eligibility | None = None
     rollover: str | None = None
 
+    @classmethod
+    def of(cls, wave: Wave, no: int, offer_nos: Mapping[str, int]) -> "CatalogueWave":
+        """The wave as its file states it, with those numbers. `offer_nos` has every offer that it has stock of."""
+        return cls(
+            no=no,
+            id=wave.id,
+            round=wave.round,
+            day=wave.day.isoformat(),
+            opens_at_ms=round(wave.opens_at.timestamp() * 1000),
+            closes_at_ms=round(wave.closes_at.timestamp() * 1000),
+            stock={offer_nos[offer]: units for offer, units in wave.stock.items()},
+            eligibility=wave.eligibility,
+            rollover=wave.rollover,
+        )
+
 
 class Catalogue(Struct, frozen=True):
     """An applied campaign. `revision` counts the applies that changed something, from 1."""
@@ -226,6 +242,51 @@ class Catalogue(Struct, frozen=True):
     offers: tuple[CatalogueOffer, ...]
     waves: tuple[CatalogueWave, ...]
     sandbox: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        campaign: Campaign,
+        offers: Iterable[CatalogueOffer],
+        waves: Iterable[CatalogueWave],
+        *,
+        campaign_no: int,
+        revision: int,
+        code_prefix: str,
+    ) -> "Catalogue":
+        """The rules of the campaign, with its offers and waves as they were numbered."""
+        return cls(
+            campaign_no=campaign_no,
+            id=campaign.id,
+            revision=revision,
+            code_prefix=code_prefix,
+            title=campaign.title,
+            timezone=campaign.timezone,
+            currency=campaign.currency,
+            by=campaign.by,
+            limits=campaign.limits,
+            cap=campaign.cap,
+            eligibility=campaign.eligibility,
+            offers=tuple(offers),
+            waves=tuple(waves),
+            sandbox=campaign.sandbox,
+        )
+
+    @classmethod
+    def first_of(
+        cls, campaign: Campaign, *, campaign_no: int = 0, revision: int = 1, code_prefix: str = ""
+    ) -> "Catalogue":
+        """The campaign as its first apply numbers it: offers and waves from 1 in the order of the file, terms 1."""
+        offer_nos = {offer.id: no for no, offer in enumerate(campaign.offers, start=1)}
+        promises = {offer.id: campaign.terms_of(offer) for offer in campaign.offers}
+        return cls.of(
+            campaign,
+            [CatalogueOffer(offer_nos[id], id, (Terms(1, made.hash(), made),)) for id, made in promises.items()],
+            [CatalogueWave.of(wave, no, offer_nos) for no, wave in enumerate(campaign.waves, start=1)],
+            campaign_no=campaign_no,
+            revision=revision,
+            code_prefix=code_prefix,
+        )
 
     @property
     def claims_per_wave_max(self) -> int:

@@ -1,12 +1,13 @@
 """Reading campaigns as they were applied."""
 
 from collections import defaultdict
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
-from engine.domain.campaign import Campaign, Catalogue, CatalogueOffer, CatalogueWave, Promise, Terms
+from engine.domain.campaign import Campaign, Catalogue, CatalogueOffer, CatalogueWave, Promise, Terms, Wave
 from engine.ledger.database import Ledger
 from engine.ledger.instants import unix_ms
 from engine.ledger.queries import load_queries
@@ -109,35 +110,29 @@ def _catalogue(row: Any, offers: list[Any], terms: list[Any], waves: list[Any], 
         totals[each["wave_no"]][each["offer_no"]] = each["total"]
     offer_nos = {each["id"]: each["offer_no"] for each in offers}
     wave_rows = {each["id"]: each for each in waves}
-    return Catalogue(
-        campaign_no=row["campaign_no"],
-        id=row["id"],
-        revision=row["revision"],
-        code_prefix=row["code_prefix"],
-        title=definition.title,
-        timezone=definition.timezone,
-        currency=definition.currency,
-        by=definition.by,
-        limits=definition.limits,
-        cap=definition.cap,
-        eligibility=definition.eligibility,
-        offers=tuple(
+    return Catalogue.of(
+        definition,
+        [
             CatalogueOffer(offer_nos[offer.id], offer.id, tuple(versions[offer_nos[offer.id]]))
             for offer in definition.offers
-        ),
-        waves=tuple(
-            CatalogueWave(
-                no=wave_rows[wave.id]["wave_no"],
-                id=wave.id,
-                round=wave_rows[wave.id]["round"],
-                day=wave_rows[wave.id]["day"].isoformat(),
-                opens_at_ms=unix_ms(wave_rows[wave.id]["opens_at"]),
-                closes_at_ms=unix_ms(wave_rows[wave.id]["closes_at"]),
-                stock=totals[wave_rows[wave.id]["wave_no"]],
-                eligibility=wave.eligibility,
-                rollover=wave.rollover,
-            )
-            for wave in definition.waves
-        ),
-        sandbox=definition.sandbox,
+        ],
+        [_wave(wave, wave_rows[wave.id], totals) for wave in definition.waves],
+        campaign_no=row["campaign_no"],
+        revision=row["revision"],
+        code_prefix=row["code_prefix"],
+    )
+
+
+def _wave(wave: Wave, row: Any, totals: Mapping[int, dict[int, int]]) -> CatalogueWave:
+    """The wave as its row has it, where an act may have moved or restocked it; the file states the rest."""
+    return CatalogueWave(
+        no=row["wave_no"],
+        id=wave.id,
+        round=row["round"],
+        day=row["day"].isoformat(),
+        opens_at_ms=unix_ms(row["opens_at"]),
+        closes_at_ms=unix_ms(row["closes_at"]),
+        stock=totals[row["wave_no"]],
+        eligibility=wave.eligibility,
+        rollover=wave.rollover,
     )

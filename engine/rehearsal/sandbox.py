@@ -15,13 +15,9 @@ from msgspec.structs import replace
 
 from engine.domain.campaign import (
     Campaign,
-    Catalogue,
-    CatalogueOffer,
-    CatalogueWave,
     Eligibility,
     Limit,
     Offer,
-    Terms,
     Validity,
     Wave,
 )
@@ -100,42 +96,6 @@ def _moved(validity: Validity, wave: Wave, copied: Wave) -> Validity:
     if validity.natural_days is not None and copied.closes_at.date() != copied.day:
         return replace(validity, natural_days=validity.natural_days + 1)
     return validity
-
-
-def catalogue_of(campaign: Campaign) -> Catalogue:
-    """The copy as a rehearsal numbers it: offers from 1, one wave, number 1."""
-    offers = {offer.id: no for no, offer in enumerate(campaign.offers, start=1)}
-    wave = campaign.waves[0]
-    return Catalogue(
-        campaign_no=0,
-        id=campaign.id,
-        revision=1,
-        code_prefix="",
-        title=campaign.title,
-        timezone=campaign.timezone,
-        currency=campaign.currency,
-        by=campaign.by,
-        limits=campaign.limits,
-        cap=campaign.cap,
-        eligibility=campaign.eligibility,
-        offers=tuple(
-            CatalogueOffer(offers[offer.id], offer.id, (Terms(1, "", campaign.terms_of(offer)),))
-            for offer in campaign.offers
-        ),
-        waves=(
-            CatalogueWave(
-                no=1,
-                id=wave.id,
-                round=wave.round,
-                day=wave.day.isoformat(),
-                opens_at_ms=round(wave.opens_at.timestamp() * 1000),
-                closes_at_ms=round(wave.closes_at.timestamp() * 1000),
-                stock={offers[offer]: units for offer, units in wave.stock.items()},
-                eligibility=wave.eligibility,
-            ),
-        ),
-        sandbox=True,
-    )
 
 
 def file_of(campaign: Campaign) -> str:

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from engine.domain.campaign import Campaign, Wave
+from engine.domain.campaign import Campaign, Catalogue, Wave
 from engine.domain.outcome import Claim
 from engine.domain.verdict import Verdict
 from engine.errors import CannotRun
@@ -28,7 +28,7 @@ from engine.rehearsal.installation import Installation, Refused, as_failure
 from engine.rehearsal.kept import Kept
 from engine.rehearsal.picture import Screen, Shelf
 from engine.rehearsal.plan import Plan
-from engine.rehearsal.sandbox import SandboxIds, catalogue_of, file_of, sandbox_of
+from engine.rehearsal.sandbox import SandboxIds, file_of, sandbox_of
 
 log = structlog.get_logger(__name__)
 
@@ -133,7 +133,7 @@ async def _close(installation: Installation, wave: str) -> None:
 
 
 async def _scene(visit: Visit, installation: Installation, copy: Campaign) -> Scene:
-    catalogue, wave = catalogue_of(copy), visit.ids.wave
+    catalogue, wave = Catalogue.first_of(copy), visit.ids.wave
     epoch = (await installation.wave(wave)).epoch
 
     def act(name: str) -> Callable[[], Awaitable[None]]:

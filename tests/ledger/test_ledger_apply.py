@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from msgspec.structs import replace
 
-from engine.domain.campaign import Campaign, Eligibility, Limit, Offer, Use
+from engine.domain.campaign import Campaign, Catalogue, Eligibility, Limit, Offer, Use
 from engine.domain.codes import campaign_prefix
 from engine.errors import RevisionMoved, UsageError
 from engine.ledger.campaigns import (
@@ -51,6 +51,7 @@ async def test_the_examples_are_applied_once(name: str, ledger: Ledger) -> None:
     catalogue = first.catalogue
     assert (first.changed, again.changed) == (True, False)
     assert again.catalogue == catalogue == await read_catalogue(ledger, name)
+    assert catalogue == Catalogue.first_of(read, code_prefix=campaign_prefix(0))
     assert (catalogue.revision, catalogue.code_prefix) == (1, campaign_prefix(0))
     assert [offer.id for offer in catalogue.offers] == [offer.id for offer in read.offers]
     assert [offer.no for offer in catalogue.offers] == list(range(1, len(read.offers) + 1))

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from engine.domain.campaign import Campaign, Eligibility, Limit, Validity
-from engine.rehearsal.sandbox import LASTS_MAX, SandboxIds, catalogue_of, file_of, sandbox_ids, sandbox_of
+from engine.domain.campaign import Campaign, Catalogue, Eligibility, Limit, Validity
+from engine.rehearsal.sandbox import LASTS_MAX, SandboxIds, file_of, sandbox_ids, sandbox_of
 from engine.scheduling.files import parse_campaign, read_campaign_file
 
 CAMPAIGNS = sorted((Path(__file__).parents[2] / "deploy" / "campaigns").glob("*.yaml"))
@@ -34,8 +34,8 @@ def test_the_text_of_a_copy_is_read_as_the_copy(path: Path) -> None:
     assert wave.stock == campaign.waves[-1].stock
     assert copy.offers == campaign.offers
     assert wave.rollover is None
-    assert catalogue_of(copy).waves[0].stock == {no: wave.stock[offer.id] for no, offer in enumerate(copy.offers, 1)
-                                                 if offer.id in wave.stock}  # fmt: skip
+    numbers = {no: offer.id for no, offer in enumerate(copy.offers, 1) if offer.id in wave.stock}
+    assert Catalogue.first_of(copy).waves[0].stock == {no: wave.stock[offer] for no, offer in numbers.items()}
 
 
 def campaign(**rules: object) -> Campaign:

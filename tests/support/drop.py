@@ -12,13 +12,10 @@ from engine.domain.campaign import (
     Campaign,
     Cap,
     Catalogue,
-    CatalogueOffer,
-    CatalogueWave,
     ClaimantKind,
     Limit,
     Offer,
     Store,
-    Terms,
     Validity,
     Wave,
 )
@@ -77,36 +74,8 @@ def campaign(
 
 def catalogue_of(campaign: Campaign, campaign_no: int = 7, revision: int = 1) -> Catalogue:
     """The campaign as the ledger would number it: offers and waves from 1."""
-    numbers = {offer.id: no for no, offer in enumerate(campaign.offers, start=1)}
-    return Catalogue(
-        campaign_no=campaign_no,
-        id=campaign.id,
-        revision=revision,
-        code_prefix=campaign_prefix(campaign_no),
-        title=campaign.title,
-        timezone=campaign.timezone,
-        currency=campaign.currency,
-        by=campaign.by,
-        limits=campaign.limits,
-        cap=campaign.cap,
-        eligibility=campaign.eligibility,
-        offers=tuple(
-            CatalogueOffer(numbers[offer.id], offer.id, (Terms(1, promise.hash(), promise),))
-            for offer in campaign.offers
-            for promise in [campaign.terms_of(offer)]
-        ),
-        waves=tuple(
-            CatalogueWave(
-                no=no,
-                id=wave.id,
-                round=wave.round,
-                day=wave.day.isoformat(),
-                opens_at_ms=round(wave.opens_at.timestamp() * 1000),
-                closes_at_ms=round(wave.closes_at.timestamp() * 1000),
-                stock={numbers[offer]: total for offer, total in wave.stock.items()},
-            )
-            for no, wave in enumerate(campaign.waves, start=1)
-        ),
+    return Catalogue.first_of(
+        campaign, campaign_no=campaign_no, revision=revision, code_prefix=campaign_prefix(campaign_no)
     )
 
 
