@@ -2,17 +2,16 @@
 
 from typing import Any, Final
 
-import msgspec
 from msgspec import Struct
 
 from engine.domain.campaign import CLAIMS_PER_CLAIMANT_MAX
 from engine.gateway.answer import Words
+from engine.gateway.json_objects import invalid, read_object
 from engine.gateway.refusals import Problem
 
 OFFERS_MAX: Final = 32
 """Choices in one claim: the script looks at each of them."""
 
-_decode = msgspec.json.Decoder().decode
 _JSON: Final = "application/json"
 
 
@@ -38,13 +37,9 @@ def check_media_type(content_type: str, content_encoding: str) -> Problem | None
 
 def read_claim_body(body: bytes) -> ClaimBody | Problem:
     """What the body asks for, or `invalid_request` with what is wrong and where. Never raises."""
-    try:
-        fields = _decode(body)
-    except (ValueError, RecursionError) as error:  # every failure of msgspec is a ValueError
-        why = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-        return invalid("$", Words(f"the body is not valid JSON: {why}", f"请求体不是有效的 JSON：{why}"))
-    if not isinstance(fields, dict):
-        return invalid("$", Words("the body has to be a JSON object", "请求体必须是 JSON 对象"))
+    fields = read_object(body)
+    if isinstance(fields, Problem):
+        return fields
     offers = _offers(fields)
     if isinstance(offers, Problem):
         return offers
@@ -60,11 +55,6 @@ def bad_request_no(highest: int) -> Problem:
         "$.request_no",
         Words(f"request_no has to be an integer from 1 to {highest}", f"request_no 必须是 1 到 {highest} 的整数"),
     )
-
-
-def invalid(at: str, what: Words) -> Problem:
-    """`invalid_request`; `at` is a JSON path into the body."""
-    return Problem("invalid_request", what, {"at": at})
 
 
 def _offers(fields: dict[str, Any]) -> tuple[str, ...] | Problem:

@@ -8,7 +8,8 @@ import msgspec
 from msgspec import Struct
 
 from engine.gateway.answer import Words
-from engine.gateway.bodies import check_media_type, invalid
+from engine.gateway.bodies import check_media_type
+from engine.gateway.json_objects import invalid, read_object
 from engine.gateway.refusals import Problem
 
 YAML_TYPES: Final = frozenset({"application/yaml", "application/x-yaml", "text/yaml"})
@@ -55,7 +56,7 @@ def read_act_body(content_type: str, content_encoding: str, body: bytes) -> ActB
     problem = check_media_type(content_type, content_encoding)
     if problem is not None:
         return problem
-    fields = _object(body)
+    fields = read_object(body)
     if isinstance(fields, Problem):
         return fields
     reason = fields.get("reason")
@@ -73,26 +74,18 @@ def read_campaign_body(content_type: str, content_encoding: str, body: bytes) ->
     problem = check_media_type(content_type, content_encoding)
     if problem is not None:
         return problem
-    fields = _object(body)
+    fields = read_object(body, may_repeat_keys=True)
     if isinstance(fields, Problem):
         return fields
-    if "file" not in fields:  # the campaign itself: JSON is YAML, so its mistakes have lines too
+    if "file" not in fields:  # the campaign itself: JSON is YAML, so its mistakes have lines too, also a key twice
         return _text(_SURROGATES.sub(_joined, body.decode()).encode(), {})
+    fields = read_object(body)
+    if isinstance(fields, Problem):
+        return fields
     if not isinstance(fields["file"], str):
         return invalid("$.file", Words("file has to be the text of a campaign file", "file 必须是活动文件的文本"))
     lists = _lists(fields.get("lists", {}))
     return lists if isinstance(lists, Problem) else SentCampaign(fields["file"], lists)
-
-
-def _object(body: bytes) -> dict[str, Any] | Problem:
-    try:
-        fields = _decode(body)
-    except (ValueError, RecursionError) as error:  # every failure of msgspec is a ValueError
-        why = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-        return invalid("$", Words(f"the body is not valid JSON: {why}", f"请求体不是有效的 JSON：{why}"))
-    if not isinstance(fields, dict):
-        return invalid("$", Words("the body has to be a JSON object", "请求体必须是 JSON 对象"))
-    return fields
 
 
 def _text(body: bytes, lists: Mapping[str, bytes]) -> SentCampaign | Problem:
