@@ -1,0 +1,74 @@
+"""Every figure that the engine keeps. docs/metrics.md says of each what it tells; a test holds the two together.
+
+Names follow Prometheus: base units last (seconds, bytes), `_total` for what only grows (the library adds it). Labels
+take few values each, so a drop of a million users makes no more series than one of ten; a campaign's name is a label
+of what is kept for each shard, of which a hot store holds some dozens.
+
+A gauge says how several processes make one figure (`multiprocess_mode`): livesum where each has its own part, livemax
+or livemin where the worst counts, livemostrecent where one of them knows it for all, liveall where each is shown.
+"""
+
+from typing import Final
+
+from prometheus_client import Counter, Gauge, Histogram  # the package has seen to the folder by now (`shared`)
+
+_STEP_SECONDS: Final = (0.000_01, 0.000_03, 0.000_1, 0.000_3, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+"""From a MAC check (4 µs) to the longest wait that a claim may have (`claim_deadline_ms`)."""
+
+# --- answers and claims -----------------------------------------------------------------------------
+
+ANSWERS: Final = Counter(
+    "dropwave_answers",
+    "Answers of the gateway, by endpoint and outcome (what was granted, or the code of the refusal).",
+    ["endpoint", "outcome"],
+)
+CLAIM_STEP_SECONDS: Final = Histogram(
+    "dropwave_claim_step_seconds",
+    "Time in each step of a claim: authenticate, read, decide (queue, script and ack as the request sees them), render"
+    " of one claim in 16; queue (of its oldest claim) and script of every batch.",
+    ["step"],
+    buckets=_STEP_SECONDS,
+)
+CLAIM_QUEUE_LENGTH: Final = Histogram(
+    "dropwave_claim_queue_claims",
+    "Claims found waiting each time a desk gathers a batch.",
+    buckets=(0, 1, 4, 16, 64, 256, 512, 1_024, 4_096, 16_384),
+)
+CLAIM_BATCH_SIZE: Final = Histogram(
+    "dropwave_claim_batch_claims", "Claims in one script call.", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+)
+CLAIM_REPLIES_LOST: Final = Counter("dropwave_claim_replies_lost", "Script calls that had no answer and were repeated.")
+CONNECTIONS: Final = Gauge(
+    "dropwave_connections", "Open connections of clients, over all gateways.", multiprocess_mode="livesum"
+)
+BOARD_AGE: Final = Gauge(
+    "dropwave_board_age_seconds",
+    "Age of the oldest picture of the waves that a gateway shows.",
+    multiprocess_mode="livemax",
+)
+RATE_REFUSED: Final = Counter(
+    "dropwave_rate_refused", "Requests refused because their user or address asks too often.", ["per"]
+)
+RATE_FORGIVEN: Final = Counter(
+    "dropwave_rate_forgiven", "Users or addresses that were forgotten before their bucket was full again.", ["per"]
+)
+RATE_BUCKETS: Final = Gauge(
+    "dropwave_rate_buckets",
+    "Users or addresses whose rate is remembered, over all gateways.",
+    ["per"],
+    multiprocess_mode="livesum",
+)
+LOG_LAG: Final = Gauge(
+    "dropwave_log_lag_decisions",
+    "Decisions in the log that the ledger has not.",
+    ["campaign"],
+    multiprocess_mode="livemostrecent",
+)
+SETTLED_CLAIMS: Final = Counter("dropwave_settled_claims", "Claims committed to the ledger.", ["campaign"])
+SETTLE_SECONDS: Final = Histogram("dropwave_settle_seconds", "One settling transaction.", buckets=_STEP_SECONDS)
+CURSORS_MOVED: Final = Counter(
+    "dropwave_cursors_moved", "Settling transactions that found the cursor moved by somebody else.", ["campaign"]
+)
+SHARD_ALARMS: Final = Counter(
+    "dropwave_shard_alarms", "Times a shard was stopped because its log contradicted the ledger.", ["campaign"]
+)
