@@ -98,12 +98,12 @@ class ActsEndpoint:
         caller = self._doorkeeper.viewer(heading.authorization)
         if isinstance(caller, Problem):
             return refuse(caller, heading.accept_language)
+        live = await find_wave(self._board, wave)
+        if isinstance(live, Problem):
+            return refuse(live, heading.accept_language)
         if self._auditing.locked():
             return refuse(_AUDIT_RUNS, heading.accept_language)
         async with self._auditing:
-            live = await find_wave(self._board, wave)
-            if isinstance(live, Problem):
-                return refuse(live, heading.accept_language)
             try:
                 return _fine(verdict_members(await self._audit(live.catalogue.id, wave)))
             except UsageError as error:  # it has left its campaign since
@@ -115,7 +115,7 @@ class ActsEndpoint:
         caller = self._doorkeeper.operator(heading.authorization)
         if isinstance(caller, Problem):
             return caller
-        asked = read_act_body(heading.content_type, heading.content_encoding, body)
+        asked = read_act_body(body)
         if isinstance(asked, Problem):
             return asked
         try:

@@ -51,11 +51,8 @@ class ActBody(Struct, frozen=True):
         )
 
 
-def read_act_body(content_type: str, content_encoding: str, body: bytes) -> ActBody | Problem:
+def read_act_body(body: bytes) -> ActBody | Problem:
     """The body of an act; `reason` is always needed."""
-    problem = check_media_type(content_type, content_encoding)
-    if problem is not None:
-        return problem
     fields = read_object(body)
     if isinstance(fields, Problem):
         return fields
@@ -65,15 +62,17 @@ def read_act_body(content_type: str, content_encoding: str, body: bytes) -> ActB
     return ActBody(reason, fields)
 
 
-def read_campaign_body(content_type: str, content_encoding: str, body: bytes) -> SentCampaign | Problem:
+def check_campaign_type(content_type: str, content_encoding: str) -> Problem | None:
+    """The problem with how a campaign is sent, if there is one: YAML is taken beside JSON."""
+    if _is_yaml(content_type):
+        return check_media_type(";".join(["application/json", *content_type.split(";")[1:]]), content_encoding)
+    return check_media_type(content_type, content_encoding)
+
+
+def read_campaign_body(content_type: str, body: bytes) -> SentCampaign | Problem:
     """A campaign file as YAML or JSON, or as `{"file": text, "lists": {name: text, or list of accounts}}`."""
-    kind, *parameters = (part.strip().lower() for part in content_type.split(";"))
-    if kind in YAML_TYPES:
-        problem = check_media_type(";".join(["application/json", *parameters]), content_encoding)
-        return problem or _text(body, {})
-    problem = check_media_type(content_type, content_encoding)
-    if problem is not None:
-        return problem
+    if _is_yaml(content_type):
+        return _text(body, {})
     fields = read_object(body, may_repeat_keys=True)
     if isinstance(fields, Problem):
         return fields
@@ -86,6 +85,10 @@ def read_campaign_body(content_type: str, content_encoding: str, body: bytes) ->
         return invalid("$.file", Words("file has to be the text of a campaign file", "file 必须是活动文件的文本"))
     lists = _lists(fields.get("lists", {}))
     return lists if isinstance(lists, Problem) else SentCampaign(fields["file"], lists)
+
+
+def _is_yaml(content_type: str) -> bool:
+    return content_type.split(";")[0].strip().lower() in YAML_TYPES
 
 
 def _text(body: bytes, lists: Mapping[str, bytes]) -> SentCampaign | Problem:

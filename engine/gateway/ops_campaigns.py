@@ -97,7 +97,7 @@ class CampaignsEndpoint:
         revision = _expected(heading.if_match)
         if isinstance(revision, Problem):
             return refuse(revision, heading.accept_language)
-        sent = read_campaign_body(heading.content_type, heading.content_encoding, body)
+        sent = read_campaign_body(heading.content_type, body)
         if isinstance(sent, Problem):
             return refuse(sent, heading.accept_language)
         wish = Wish(campaign, revision, query.get("dry_run", "") not in ("", "0", "false"))

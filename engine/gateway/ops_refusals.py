@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from engine.errors import (
+    ActOutrun,
     ActRefused,
     CampaignFileError,
     CannotRun,
@@ -40,6 +41,8 @@ def problem_of(error: DropwaveError) -> Problem:
             return refused_file(error)
         case UsageError():
             return Problem("invalid_request", words, {"at": "$"})
+        case ActOutrun():  # not the act is wrong, only its moment
+            return Problem("busy", words)
         case ActRefused():
             return act_refused([str(error)])
         case HotStoreUnavailable():

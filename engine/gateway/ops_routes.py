@@ -1,6 +1,8 @@
 """The routes of operators, and thin handlers for them.
 
-Whoever has no right to ask is refused before the body is read: it may be megabytes.
+Whoever has no right to ask is refused before the body is read: it may be megabytes. So what the head of a request
+tells (its length, its type) is refused before who asks, and what only reading tells (chunks without end, a body that
+does not come) behind it.
 """
 
 from collections.abc import Awaitable, Callable
@@ -9,18 +11,21 @@ from typing import Final
 from aiohttp import web
 
 from engine.gateway.answer import Answer, Heading
+from engine.gateway.bodies import check_media_type
 from engine.gateway.callers import Doorkeeper
 from engine.gateway.ops_acts import ActsEndpoint
+from engine.gateway.ops_bodies import check_campaign_type
 from engine.gateway.ops_campaigns import CampaignsEndpoint
 from engine.gateway.parts import GatewayParts
 from engine.gateway.refusals import Problem, refuse
-from engine.gateway.requests import expect_within, heading_of, read_body, response_of
+from engine.gateway.requests import TOO_LARGE, expect_within, heading_of, read_body, response_of
 from engine.gateway.sending import Sender
 
 BODY_DEADLINE_S: Final = 30.0
 """A campaign with its lists over a slow line: 4 MiB in 30 seconds are 140 kB a second."""
 
 WithBody = Callable[[web.Request, Heading, bytes], Awaitable[Answer]]
+CheckType = Callable[[str, str], Problem | None]
 
 
 class _Routes:
@@ -41,11 +46,15 @@ class _Routes:
 
         self._router.add_get(path, handler, expect_handler=self._expect, allow_head=has_head)
 
-    def act(self, method: str, path: str, answer: WithBody) -> None:
-        """What only an operator may do."""
+    def act(self, method: str, path: str, answer: WithBody, check: CheckType = check_media_type) -> None:
+        """What only an operator may do. `check` says which types of body it takes."""
 
         async def handler(request: web.Request) -> web.Response:
             heading = heading_of(request)
+            is_too_large = (request.content_length or 0) > self._bytes_max
+            wrong = TOO_LARGE if is_too_large else check(heading.content_type, heading.content_encoding)
+            if wrong is not None:
+                return self._respond(request, refuse(wrong, heading.accept_language))
             caller = self._doorkeeper.operator(heading.authorization)
             if isinstance(caller, Problem):
                 return self._respond(request, refuse(caller, heading.accept_language))
@@ -81,6 +90,7 @@ def add_ops_routes(app: web.Application, parts: GatewayParts, doorkeeper: Doorke
         "PUT",
         "/v1/ops/campaigns/{campaign}",
         lambda request, heading, body: campaigns.put(request.match_info["campaign"], request.query, heading, body),
+        check=check_campaign_type,
     )
     see("/v1/ops/waves/{wave}", lambda request: acts.wave(request.match_info["wave"], heading_of(request)))
     see(

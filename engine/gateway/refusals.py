@@ -10,11 +10,16 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
+from engine.domain.quoting import presentable
 from engine.gateway.answer import PROBLEM, Answer, Headers, Language, Words
 from engine.gateway.language import choose
 from engine.gateway.problems import KINDS, ProblemKind
 
 _encode = msgspec.json.Encoder().encode
+
+
+DETAIL_CHARACTERS_MAX: Final = 1_000
+"""What a detail repeats of a request is cut where it is repeated; this holds where that was forgotten."""
 
 
 class Problem(Struct, frozen=True):
@@ -30,7 +35,7 @@ class Problem(Struct, frozen=True):
     close: bool = False
 
 
-_CHALLENGES: Final[dict[str, Headers]] = {
+CHALLENGES: Final[dict[str, Headers]] = {
     "unauthenticated": (("WWW-Authenticate", 'Bearer realm="dropwave"'),),
     "token_expired": (("WWW-Authenticate", 'Bearer realm="dropwave", error="invalid_token"'),),
     "ticket_expired": (("WWW-Authenticate", 'Ticket realm="dropwave", error="invalid_ticket"'),),
@@ -50,7 +55,7 @@ def _constant_body(kind: ProblemKind, language: Language) -> bytes:
 
 
 def _constant_headers(kind: ProblemKind, language: Language) -> Headers:
-    return (*PROBLEM, ("Content-Language", language), ("Vary", "Accept-Language"), *_CHALLENGES.get(kind.code, ()))
+    return (*PROBLEM, ("Content-Language", language), ("Vary", "Accept-Language"), *CHALLENGES.get(kind.code, ()))
 
 
 _LANGUAGES: Final[tuple[Language, Language]] = ("en", "zh")
@@ -71,7 +76,7 @@ def refuse(problem: Problem, accept_language: str, draw: Callable[[int], int] = 
         body += b',"retry_after_ms":%d' % retry_after_ms
         headers += (("Retry-After", str(max(1, -(-retry_after_ms // 1000)))),)  # whole seconds, rounded up
     if problem.detail is not None:
-        body += b',"detail":' + _encode(problem.detail.say(language))
+        body += b',"detail":' + _encode(presentable(problem.detail.say(language), DETAIL_CHARACTERS_MAX))
     if problem.extras:
         body += b"," + _encode(problem.extras)[1:-1]
     return Answer(kind.status, kind.code, headers, body + b"}", problem.close)

@@ -1,11 +1,12 @@
 """Finding the wave and the offers that a request names."""
 
 from engine.claiming.board import LiveWave
+from engine.domain.quoting import presentable
 from engine.domain.tickets import Ticket
 from engine.errors import HotStoreError, LedgerError
 from engine.gateway.answer import Words
-from engine.gateway.auth import is_clean
 from engine.gateway.callers import TICKET_MISMATCH, ticket_problem
+from engine.gateway.identity.caller import is_clean
 from engine.gateway.parts import BoardPart
 from engine.gateway.refusals import Problem
 
@@ -45,9 +46,6 @@ def offer_numbers(live: LiveWave, offers: tuple[str, ...]) -> tuple[int, ...] | 
     known = {offer.id: offer.no for offer in live.catalogue.offers if offer.no in stock}
     numbers = tuple(known.get(offer, -1) for offer in offers)
     if -1 in numbers:
-        unknown = offers[numbers.index(-1)]
-        return Problem(
-            "unknown_offer",
-            Words(f"this wave has no offer {unknown[:ID_LENGTH_MAX]}", f"本批次没有 {unknown[:ID_LENGTH_MAX]}"),
-        )
+        unknown = presentable(offers[numbers.index(-1)])
+        return Problem("unknown_offer", Words(f"this wave has no offer {unknown}", f"本批次没有券 {unknown}"))
     return numbers

@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Collection
 
+from engine.domain.quoting import CHARACTERS_MAX, presentable
 from engine.errors import CampaignFileError, Mistake
 
 MISTAKES_SHOWN_MAX = 200
@@ -11,8 +12,6 @@ MISTAKES_SHOWN_MAX = 200
 COMPARISONS_MAX = 100_000
 """Words compared while looking for the nearest known one: some two seconds. A file full of unknown names is told
 about the rest without a suggestion."""
-
-_SHOWN_CHARACTERS_MAX = 48
 
 
 class Mistakes:
@@ -32,7 +31,7 @@ class Mistakes:
         if len(known) > self._comparisons_left:
             return ""
         self._comparisons_left -= len(known)
-        near = difflib.get_close_matches(word[:_SHOWN_CHARACTERS_MAX], known, n=1)
+        near = difflib.get_close_matches(word[:CHARACTERS_MAX], known, n=1)
         return f": did you mean {near[0]}?" if near else ""
 
     def refuse(self) -> CampaignFileError:
@@ -51,5 +50,4 @@ class Mistakes:
 
 def shown(text: str) -> str:
     """What the file says, fit to be repeated in a message: in quotes, cut, with nothing unprintable in it."""
-    cut = text if len(text) <= _SHOWN_CHARACTERS_MAX else text[: _SHOWN_CHARACTERS_MAX - 1] + "…"
-    return '"' + "".join(character if character.isprintable() else "\ufffd" for character in cut) + '"'
+    return f'"{presentable(text)}"'

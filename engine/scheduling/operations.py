@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from engine.domain.campaign import Catalogue, CatalogueWave
 from engine.domain.decisions import WaveState
+from engine.domain.quoting import presentable
 from engine.errors import (
     ActRefused,
     DropwaveError,
@@ -98,7 +99,7 @@ class Operations:
         for shard in shards:
             if isinstance(shard, DropwaveError):  # the wave may be there
                 raise shard
-        raise UnknownWave(f"no wave {wave} is in the hot store")
+        raise UnknownWave(f"no wave {presentable(wave)} is in the hot store")
 
     async def pause(self, wave: str, actor: Actor) -> Done:
         """No claims from the next batch on, until `resume`."""
@@ -126,7 +127,10 @@ class Operations:
             raise UsageError("no stock was named: name offers with their totals")
         for offer, total in totals.items():
             if not 0 <= total <= STOCK_MAX:
-                raise UsageError(f"the stock of {offer} must be a whole number from 0 to {STOCK_MAX:,}, not {total}")
+                raise UsageError(
+                    f"the stock of {presentable(offer)} must be a whole number from 0 to {STOCK_MAX:,}, "
+                    f"not {presentable(str(total))}"
+                )
 
         async def restock(seen: Seen) -> bool:
             numbers = _offer_numbers(seen, totals)
@@ -144,6 +148,7 @@ class Operations:
         Times are local in the campaign's zone ("2021-09-17 20:00") or RFC 3339. Without `closes_at` it lasts as
         long as before. Its day (for limits per day, and validity) is that of the new opening.
         """
+        _must_be_times(opens_at, closes_at)
 
         async def move(seen: Seen) -> bool:
             state, zone = seen.state, seen.catalogue.timezone
@@ -162,6 +167,7 @@ class Operations:
 
         A later instant voids more, an earlier one changes nothing.
         """
+        _must_be_times(before)
 
         async def void(seen: Seen) -> bool:
             now_ms = seen.shard.now_ms
@@ -230,6 +236,13 @@ def instant_ms(text: str, timezone: str, *, end: bool = False) -> int:
     return round(instant.timestamp() * 1000)
 
 
+def _must_be_times(start: str | None, end: str | None = None) -> None:
+    """What is no time is said to be none before it is known which wave is meant, and so its zone."""
+    for text, is_end in ((start, False), (end, True)):
+        if text is not None:
+            instant_ms(text, "UTC", end=is_end)
+
+
 def instant_text(at_ms: int, timezone: str) -> str:
     """The same for people: local time with its offset, to the second."""
     return datetime.fromtimestamp(at_ms // 1000, ZoneInfo(timezone)).isoformat(" ")
@@ -251,7 +264,7 @@ def _offer_numbers(seen: Seen, totals: Mapping[str, int]) -> dict[int, int]:
     known = {offer.id: offer.no for offer in seen.catalogue.offers if str(offer.no) in seen.state.offers}
     for offer in totals:
         if offer not in known:
-            raise UnknownOffer(f"wave {seen.wave.id} has no offer {offer}; it has {', '.join(known)}")
+            raise UnknownOffer(f"wave {seen.wave.id} has no offer {presentable(offer)}; it has {', '.join(known)}")
     return {known[offer]: total for offer, total in totals.items()}
 
 

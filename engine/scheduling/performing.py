@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from engine.domain.campaign import Catalogue
 from engine.domain.decisions import ActKind, ActLine, Rules, WaveState
-from engine.errors import ActOutrun, ActRefused, HotStoreUnavailable, ReplyLost, UsageError
+from engine.errors import ActOutrun, HotStoreUnavailable, ReplyLost, UsageError
 from engine.hotstore.decide import act
 from engine.hotstore.scripts import Fenced
 from engine.hotstore.store import HotStore
@@ -124,7 +124,7 @@ async def _perform(
         except ActOutrun:
             continue
         return True
-    raise ActRefused(f"other acts on {campaign} came first, {TRIES_MAX} times; look again and repeat")
+    raise ActOutrun(f"other acts on {campaign} came first, {TRIES_MAX} times; look again and repeat")
 
 
 async def _send(

@@ -143,13 +143,13 @@ def test_minus_nothing_is_nothing_and_a_whole_number_has_no_point() -> None:
 
 
 def test_what_operators_send_has_no_key_twice_either() -> None:
-    act = read_act_body(JSON, "", b'{"reason":"rain","stock":{"a":1,"a":2}}')
+    act = read_act_body(b'{"reason":"rain","stock":{"a":1,"a":2}}')
     assert isinstance(act, Problem)
     assert act.extras == {"at": "$.stock.a"}
-    sent = read_campaign_body(JSON, "", b'{"file":"campaign: a","lists":{"vip":"u1","vip":"u2"}}')
+    sent = read_campaign_body(JSON, b'{"file":"campaign: a","lists":{"vip":"u1","vip":"u2"}}')
     assert isinstance(sent, Problem)
     assert sent.extras == {"at": "$.lists.vip"}
     # A campaign sent as JSON is read as YAML, which knows the line of a key that stands twice.
-    whole = read_campaign_body(JSON, "", b'{"campaign":"a","campaign":"b"}')
+    whole = read_campaign_body(JSON, b'{"campaign":"a","campaign":"b"}')
     assert not isinstance(whole, Problem)
     assert whole.text.count("campaign") == 2
