@@ -35,7 +35,7 @@ class Problem(Struct, frozen=True):
     close: bool = False
 
 
-CHALLENGES: Final[dict[str, Headers]] = {
+_CHALLENGES: Final[dict[str, Headers]] = {
     "unauthenticated": (("WWW-Authenticate", 'Bearer realm="dropwave"'),),
     "token_expired": (("WWW-Authenticate", 'Bearer realm="dropwave", error="invalid_token"'),),
     "ticket_expired": (("WWW-Authenticate", 'Ticket realm="dropwave", error="invalid_ticket"'),),
@@ -55,7 +55,7 @@ def _constant_body(kind: ProblemKind, language: Language) -> bytes:
 
 
 def _constant_headers(kind: ProblemKind, language: Language) -> Headers:
-    return (*PROBLEM, ("Content-Language", language), ("Vary", "Accept-Language"), *CHALLENGES.get(kind.code, ()))
+    return (*PROBLEM, ("Content-Language", language), ("Vary", "Accept-Language"), *_CHALLENGES.get(kind.code, ()))
 
 
 _LANGUAGES: Final[tuple[Language, Language]] = ("en", "zh")
