@@ -38,6 +38,16 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     """The secret before the last rotation; its tickets and tokens are still taken."""
     jwt_secret: str = ""
     """HS256 secret of an issuer elsewhere."""
+    jwt_secret_previous: str = ""
+    """The one before its last rotation; tokens that it signed are still taken."""
+    jwt_keys_file: str = ""
+    """Public keys of an issuer elsewhere (RS256, ES256, EdDSA): a PEM file with one or several, or a JWKS. Read again
+    within a second of its change. Beside it HS256 tokens are taken only where `jwt_secret` is set."""
+    jwt_issuer: str = ""
+    """What `iss` of a token has to be; several, separated by commas: one of them. Empty: whatever it is."""
+    jwt_audience: str = ""
+    """What `aud` of a token has to name; several, separated by commas: one of them. Empty: a token with `aud` is for
+    somebody else and not taken (RFC 7519, 4.1.3)."""
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65_535)] = 8080
     workers: Annotated[int, Meta(ge=1, le=64)] = 1
@@ -47,6 +57,24 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     event_loop: Literal["uvloop", "asyncio"] = "uvloop"
     log_format: Literal["json", "text"] = "text"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    access_log: Literal["off", "errors", "all"] = "off"
+    """A line for each answer, or for those with a status from 500 on (a `busy` is one)."""
+    access_log_lines_per_second_max: Count = 100
+    """Of one process; what comes on top is counted. A line costs ten times what a claim does."""
+    access_log_addresses: bool = False
+    """Whether a line of the access log names the peer."""
+    metrics_port: Annotated[int, Meta(ge=0, le=65_535)] = 0
+    """A port for `/metrics` and `/healthz` alone, of every role; the gateway's own `/metrics` is gone then. 0: none.
+    Roles that share PROMETHEUS_MULTIPROC_DIR share the port too; others need one each."""
+    metrics_host: str = "127.0.0.1"
+    """Where `metrics_port` listens: the figures are for whoever gets there."""
+    otel_endpoint: str = ""
+    """Base address of an OpenTelemetry collector (OTLP over HTTP). Empty, with no OTEL_EXPORTER_OTLP_ENDPOINT either:
+    no traces."""
+    trace_ratio: Annotated[float, Meta(ge=0, le=1)] = 0.001
+    """Share of the requests that is traced, beside those whose `traceparent` asks for it."""
+    traces_per_second_max: Count = 20
+    """Requests traced by one process; anybody can send a `traceparent`."""
 
     claim_batch_max: Annotated[int, Meta(ge=1, le=512)] = 512
     """Claims in one script call. 512: Lua's unpack ends at 7,999 values, and a call must stay far below
@@ -55,6 +83,9 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     """Claims of one shard waiting in one gateway; past it `busy`. At 20,000 a second, one second of work."""
     claim_deadline_ms: Milliseconds = 5_000
     """A claim waits no longer than this for its decision; then `busy` or `outcome_unknown`."""
+    claim_wait_max_ms: Milliseconds = 2_000
+    """A claim whose turn is not expected within this, or within `claim_deadline_ms`, is told `busy` at once. Less than
+    half of that: the estimate may be wrong by a factor of two, and what was let in must still be answered."""
     claim_decide_ms: Milliseconds = 2_000
     """A batch decides nothing new once it is older than this by the store's clock (`not_after`)."""
     redis_timeout_ms: Milliseconds = 1_000
@@ -74,14 +105,52 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     """A body that has not arrived this long after its headers is given up (`timeout`)."""
     header_bytes_max: Annotated[int, Meta(ge=1_024, le=65_536)] = 8_190
     """The request line, and each header. A token with many tags has some 3,000."""
+    header_block_bytes_max: Annotated[int, Meta(ge=1_024, le=1_048_576)] = 32_768
+    """All of what comes before the body while it is still incomplete; it lies in memory until it is whole."""
     headers_max: Annotated[int, Meta(ge=16, le=1_000)] = 64
+    first_byte_deadline_ms: Milliseconds = 10_000
+    """A connection on which nothing was ever sent is closed after this. Clients that connect ahead of the opening
+    ask for something first (the time, a ticket); from then on `keep_alive_ms` counts."""
+    header_deadline_ms: Milliseconds = 10_000
+    """From the first byte of a request to the end of its headers, however they trickle (`timeout`). They fit into a
+    few packets; even a phone on a bad line that has to send one three times is through in seven seconds."""
+    write_deadline_ms: Milliseconds = 10_000
+    """A client that does not take its answers is cut when some have waited this long in the gateway's memory.
+    An answer has a few kB; what the kernel's buffer takes (128 kB) does not count."""
     keep_alive_ms: Milliseconds = 75_000
     """A connection without a request is closed after this: above the minute at which many proxies give up first."""
+    connections_max: Annotated[int, Meta(ge=8, le=1_000_000)] = 10_000
+    """Connections of one process. An idle one takes some 15 kB here and less than that in the kernel: 10,000 are 150 MB
+    and twice what the process answers in a second. Each is a descriptor: where the hard limit (`ulimit -Hn`) does not
+    leave as many, it is the limit. Full, the longest idle connection gives way to a new one."""
+    connections_per_address_max: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
+    """Of those, from one address (IPv6: one /64). 0, no limit: a mobile carrier puts thousands of users behind one."""
+    requests_in_flight_max: Count = 5_000
+    """Requests of users that wait for their answers in one process; past it `busy`, before anything of them is looked
+    at. About one second of work: who would wait longer is better off with a time to come back at."""
     drain_ms: Milliseconds = 10_000
     """SIGTERM: requests under way get this long for their answers, which none needs unless a store is silent."""
     drain_idle_ms: Milliseconds = 500
     """SIGTERM: connections without a request are kept this long for one that is on its way; it is answered, and
     told that the connection ends."""
+
+    user_requests_per_second: Annotated[float, Meta(ge=0, le=100_000)] = 10
+    """What one account may ask for in the long run: claims, tickets and own claims together, in one gateway process.
+    An impatient phone asks a few times a second, a bot hundreds of times. 0: no limit."""
+    user_requests_burst: Annotated[int, Meta(ge=1, le=1_000_000)] = 50
+    """And at once: a page that loads, and a thumb that hammers for five seconds."""
+    address_requests_per_second: Annotated[float, Meta(ge=0, le=1_000_000)] = 0
+    """The same of one address, for every request. 0, no limit: a mobile carrier puts thousands of users behind one."""
+    address_requests_burst: Annotated[int, Meta(ge=1, le=10_000_000)] = 1_000
+    rate_buckets_max: Annotated[int, Meta(ge=1_000, le=10_000_000)] = 100_000
+    """Accounts, and addresses, whose rate a process remembers; some 250 bytes each. So many that a process cannot
+    see as many others before a bucket is full again by itself (5 s at 20,000 requests a second)."""
+    trusted_proxies: str = ""
+    """Addresses and networks, separated by commas, whose word about the client's address is believed."""
+    forwarded_header: Literal["x-forwarded-for", "forwarded"] = "x-forwarded-for"
+    """The header in which they say it. Only the one that they set: the other would come from the client."""
+    cors_origins: str = ""
+    """Origins whose pages may read answers in a browser, separated by commas, or `*`; empty: none."""
 
     log_entries_max: Count = 64
     """Log entries in one settling transaction (each holds at most `claim_batch_max` claims)."""
@@ -108,6 +177,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     """What a ticket's reply states as its life; the script decides in the end."""
     token_leeway_ms: Annotated[int, Meta(ge=0, le=60_000)] = 5_000
     """Clock difference that is forgiven between issuer and gateway."""
+    token_cache_max: Annotated[int, Meta(ge=0, le=10_000_000)] = 20_000
+    """Verified tokens that a gateway process remembers until they end. 0: none."""
 
     def __post_init__(self) -> None:
         """Relations between values."""
@@ -118,12 +189,21 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
             "redis_timeout_ms", "claim_decide_ms", "a lost reply must be asked for again before the batch is too old"
         )
         self._must_be_below("steward_pass_ms", "lease_ms", "the steward renews its lease at each pass")
+        if self.metrics_port and self.metrics_port == self.port:
+            raise SettingsError(f"metrics_port and port are both {self.port}: the metrics need a port of their own")
         self._must_be_below("drain_idle_ms", "drain_ms", "waiting for idle connections must leave time for busy ones")
         answered_ms = self.claim_deadline_ms + (self.settle_deadline_ms if self.ack == "settled" else 0)
         if self.drain_ms < answered_ms:
             raise SettingsError(
                 f"drain_ms ({self.drain_ms}) is below the {answered_ms} ms within which a claim is answered: "
                 "a stop would cut accepted claims off from their answers"
+            )
+        if self.jwt_secret_previous and not self.jwt_secret:
+            raise SettingsError("jwt_secret_previous is set without jwt_secret: there is nothing that it came before")
+        if self.header_block_bytes_max < self.header_bytes_max:
+            raise SettingsError(
+                f"header_block_bytes_max ({self.header_block_bytes_max}) is below header_bytes_max "
+                f"({self.header_bytes_max}): a header that is allowed would not fit"
             )
         if self.claim_batch_max > self.claim_queue_max:
             raise SettingsError("claim_queue_max is below claim_batch_max: a full batch could never gather")
@@ -135,9 +215,24 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
             )
 
     @property
+    def jwt_issuers(self) -> tuple[str, ...]:
+        """`jwt_issuer`, taken apart."""
+        return _listed(self.jwt_issuer)
+
+    @property
+    def jwt_audiences(self) -> tuple[str, ...]:
+        """`jwt_audience`, taken apart."""
+        return _listed(self.jwt_audience)
+
+    @property
     def data_folder(self) -> Path:
         """`data` as an absolute path."""
         return Path(self.data).expanduser().resolve()
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    """The parts of a text between commas, without blanks around them and without empty ones."""
+    return tuple(part for part in map(str.strip, text.split(",")) if part)
 
 
 def load_settings(environment: Mapping[str, str] | None = None, **overrides: Any) -> Settings:

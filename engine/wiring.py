@@ -24,7 +24,7 @@ from engine.domain.campaign import Campaign
 from engine.domain.tickets import TicketBook
 from engine.embedded.running import address_of
 from engine.errors import CannotRun
-from engine.gateway.auth import TokenReader
+from engine.gateway.identity.upkeep import TokenUpkeep
 from engine.gateway.keyring import Keyring
 from engine.gateway.parts import GatewayParts, OpsPart
 from engine.gateway.server import Gateway
@@ -114,17 +114,18 @@ def gateway_services(stores: Stores, settings: Settings) -> list[Service]:
     settled_watch = SettledWatch(places, settings) if settings.ack == "settled" else None
     desks = Desks(stores.hot_store, board, clock, archive, settled_watch, settings)
     keyring = Keyring.of(settings)
+    tokens = TokenUpkeep(keyring.token_keys, settings)
     parts = GatewayParts(
         settings=settings,
         desks=desks,
         board=board,
         holdings=Holdings(stores.hot_store, stores.ledger, board),
         tickets=TicketBook(keyring.ticket_keys),
-        tokens=TokenReader(keyring.token_keys, settings.token_leeway_ms),
+        tokens=tokens.reader,
         ops=ops_part(stores),
     )
     # The desks hear from the board's first reading; the server comes last and goes first.
-    return [desks, board, Gateway(parts)]
+    return [desks, board, tokens, Gateway(parts)]
 
 
 def ops_part(stores: Stores) -> OpsPart:

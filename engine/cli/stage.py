@@ -26,7 +26,7 @@ from engine.embedded.role import PROGRAM
 from engine.embedded.running import Running, find_running
 from engine.embedded.up import environment_of
 from engine.errors import CannotRun
-from engine.gateway.auth import mint_token
+from engine.gateway.identity.minting import marks_of, mint_token
 from engine.gateway.keyring import Keyring
 from engine.gateway.problems import KINDS
 from engine.hotstore.store import HotStore
@@ -171,13 +171,20 @@ class _Lent:
     @classmethod
     def by(cls, settings: Settings) -> "_Lent":
         keyring = Keyring.of(settings)
-        key = keyring.token_keys[0]
+        key, marks = keyring.signing_key, marks_of(settings)
 
         def token(identity: Identity, expires_in_s: int) -> str:
-            person, tags = identity.person, identity.tags
-            return mint_token(key, identity.account, ttl_s=expires_in_s, city=identity.city, tags=tags, person=person)
+            return mint_token(
+                key,
+                identity.account,
+                ttl_s=expires_in_s,
+                city=identity.city,
+                tags=identity.tags,
+                person=identity.person,
+                marks=marks,
+            )
 
-        operator = mint_token(key, ACTOR, ttl_s=OPERATOR_TOKEN_S, scope="ops", role="operator")
+        operator = mint_token(key, ACTOR, ttl_s=OPERATOR_TOKEN_S, scope="ops", role="operator", marks=marks)
         return cls(TicketBook(keyring.ticket_keys).mint, token, operator)
 
 

@@ -1,6 +1,7 @@
 """`dropwave token` and `dropwave tickets`: for trying out, for tests and for load testers."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 
@@ -9,7 +10,7 @@ from engine.domain.campaign import Catalogue, CatalogueWave
 from engine.domain.eligibility import Identity, broken_rule, claimant_of
 from engine.domain.tickets import Ticket, TicketBook
 from engine.errors import UsageError
-from engine.gateway.auth import mint_token
+from engine.gateway.identity.minting import marks_of, mint_token, read_private_key
 from engine.gateway.keyring import Keyring
 from engine.ledger.campaigns import find_wave
 from engine.settings import Settings
@@ -50,6 +51,13 @@ def _tags(text: str | None) -> tuple[str, ...]:
 @click.option("--person", default="", help="The natural person behind the account, already hashed.")
 @click.option("--stores", help="For scope merchant; separated by commas.")
 @click.option("--ttl", "ttl_s", default="1h", show_default=True, type=DURATION)
+@click.option(
+    "--key",
+    "key_file",
+    type=click.Path(path_type=Path),
+    help="Sign with this private key (PEM): RS256, ES256 or EdDSA by its type. For trials of DROPWAVE_JWT_KEYS_FILE.",
+)
+@click.option("--kid", default="", help="Name of the key, as a JWKS has it.")
 def token(
     data: str | None,
     sub: str,
@@ -60,12 +68,14 @@ def token(
     person: str,
     stores: str | None,
     ttl_s: int,
+    key_file: Path | None,
+    kid: str,
 ) -> None:
-    """Print a token for an account, signed with this installation's secret."""
-    keyring = Keyring.of(installation_settings(data))
+    """Print a token for an account, signed with this installation's secret or with a private key of yours."""
+    settings = installation_settings(data)
     click.echo(
         mint_token(
-            keyring.token_keys[0],
+            Keyring.of(settings).signing_key if key_file is None else read_private_key(key_file),
             sub,
             scope=scope,
             role=role,
@@ -74,6 +84,8 @@ def token(
             person=person,
             stores=_tags(stores),
             ttl_s=ttl_s,
+            marks=marks_of(settings),
+            kid=kid,
         )
     )
 

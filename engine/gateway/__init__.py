@@ -1,4 +1,4 @@
-"""The HTTP face: who asks (auth), what is asked (bodies), what became of it (answers, problems).
+"""The HTTP face: who asks (callers, identity), what is asked (bodies), what became of it (answers, problems).
 
 `claims`, `ticketing`, `status_pages` and `own_claims` turn plain values (a heading, an id, a body) into an
 `Answer` and know nothing of aiohttp; `app` and `server` put them on a socket. `wiring` builds a gateway

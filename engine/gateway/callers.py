@@ -8,7 +8,9 @@ from engine.claiming.board import LiveWave
 from engine.domain.eligibility import Identity, broken_rule, claimant_of
 from engine.domain.tickets import Ticket, TicketBook, TicketFault
 from engine.gateway.answer import Words
-from engine.gateway.auth import TOKEN_MISSING, Caller, TokenReader
+from engine.gateway.identity.caller import Caller
+from engine.gateway.identity.reasons import TOKEN_MISSING
+from engine.gateway.identity.tokens import TokenReader
 from engine.gateway.refusals import Problem
 
 USER_SCOPE: Final = "claim"

@@ -1,7 +1,7 @@
-"""The keys for tickets and tokens, derived apart from one secret.
+"""The secrets for tickets and tokens, derived apart from one.
 
 A derived key tells nothing about the secret or about its sister, so a leak of one use is not a leak
-of the other. The key for tokens can be replaced by the one of an issuer elsewhere (`jwt_secret`).
+of the other. Where an issuer elsewhere makes the tokens (`jwt_secret`, `jwt_keys_file`), none is derived for them.
 """
 
 import hashlib
@@ -10,7 +10,7 @@ from typing import Final
 from msgspec import Struct
 
 from engine.domain.tickets import KEY_BYTES
-from engine.errors import SettingsError
+from engine.errors import SettingsError, UsageError
 from engine.settings import Settings
 
 SECRET_LENGTH_MIN: Final = 16
@@ -20,7 +20,10 @@ JWT_SECRET_LENGTH_MIN: Final = 32
 
 
 class Keyring(Struct, frozen=True):
-    """Keys in the order of their age, the newest first: it makes, all of them are taken."""
+    """Keys in the order of their age, the newest first: it makes, all of them are taken.
+
+    There is no token key where tokens are signed with private keys that are not here (`jwt_keys_file`).
+    """
 
     ticket_keys: tuple[bytes, ...]
     token_keys: tuple[bytes, ...]
@@ -33,8 +36,25 @@ class Keyring(Struct, frozen=True):
             secrets.append(_long_enough("secret_previous", settings.secret_previous, SECRET_LENGTH_MIN))
         tickets = tuple(_derive(secret, b"ticket") for secret in secrets)
         if settings.jwt_secret:
-            return cls(tickets, (_long_enough("jwt_secret", settings.jwt_secret, JWT_SECRET_LENGTH_MIN),))
+            shared = [_long_enough("jwt_secret", settings.jwt_secret, JWT_SECRET_LENGTH_MIN)]
+            if settings.jwt_secret_previous:
+                shared.append(
+                    _long_enough("jwt_secret_previous", settings.jwt_secret_previous, JWT_SECRET_LENGTH_MIN)
+                )
+            return cls(tickets, tuple(shared))
+        if settings.jwt_keys_file:
+            return cls(tickets, ())
         return cls(tickets, tuple(_derive(secret, b"token") for secret in secrets))
+
+    @property
+    def signing_key(self) -> bytes:
+        """The secret that signs tokens made here. Raises UsageError where they are made elsewhere alone."""
+        if not self.token_keys:
+            raise UsageError(
+                "the tokens of this installation are signed by an issuer elsewhere (DROPWAVE_JWT_KEYS_FILE): "
+                "none can be made here without its private key, or a DROPWAVE_JWT_SECRET beside"
+            )
+        return self.token_keys[0]
 
 
 def _long_enough(name: str, secret: str, length_min: int) -> bytes:

@@ -11,7 +11,7 @@ from engine.domain.eligibility import Identity
 from engine.domain.outcome import Ask, Claim, Outcome
 from engine.domain.tickets import TicketBook
 from engine.domain.verdict import Verdict
-from engine.gateway.auth import TokenReader
+from engine.gateway.identity.tokens import TokenReader
 from engine.ledger.campaigns import Applied
 from engine.ledger.plans import Plan
 from engine.scheduling.operations import Operations

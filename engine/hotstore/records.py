@@ -1,6 +1,6 @@
 r"""The text formats that the scripts write and Python reads.
 
-Identities contain no control characters (`engine.gateway.auth` refuses them), so newline and tab
+Identities contain no control characters (`engine.gateway.identity` refuses them), so newline and tab
 separate, and the identity always stands last.
 
 **Holder record** (value of `holders`): the number of claims of this claimant, then a line for each,

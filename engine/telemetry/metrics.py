@@ -38,8 +38,38 @@ CLAIM_BATCH_SIZE: Final = Histogram(
     "dropwave_claim_batch_claims", "Claims in one script call.", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 )
 CLAIM_REPLIES_LOST: Final = Counter("dropwave_claim_replies_lost", "Script calls that had no answer and were repeated.")
+CLAIMS_SHED: Final = Counter(
+    "dropwave_claims_shed",
+    "Claims told `busy` at once because their turn would have come too late (queue_slow) or there was no place"
+    " (queue_full).",
+    ["reason"],
+)
+CLAIMS_ABANDONED: Final = Counter(
+    "dropwave_claims_abandoned",
+    "Claims whose client left before the answer: while they waited (queue: never sent) or were decided (script).",
+    ["stage"],
+)
 CONNECTIONS: Final = Gauge(
     "dropwave_connections", "Open connections of clients, over all gateways.", multiprocess_mode="livesum"
+)
+CONNECTIONS_CUT: Final = Counter(
+    "dropwave_connections_cut",
+    "Connections that the gateway ended, by what it waited for in vain (first_byte, headers, body, idle, unread,"
+    " hang_up), or because others needed the place (crowded), or at the end of a drain (drain).",
+    ["reason"],
+)
+CONNECTIONS_REFUSED: Final = Counter(
+    "dropwave_connections_refused",
+    "Connections turned away at once: the process is full, or their address has its share.",
+    ["reason"],
+)
+REQUESTS_IN_FLIGHT: Final = Gauge(
+    "dropwave_requests_in_flight",
+    "Requests of users that wait for their answer, over all gateways.",
+    multiprocess_mode="livesum",
+)
+REQUESTS_SHED: Final = Counter(
+    "dropwave_requests_shed", "Requests told `busy` unread because too many were in flight."
 )
 BOARD_AGE: Final = Gauge(
     "dropwave_board_age_seconds",
@@ -57,6 +87,23 @@ RATE_BUCKETS: Final = Gauge(
     "Users or addresses whose rate is remembered, over all gateways.",
     ["per"],
     multiprocess_mode="livesum",
+)
+TOKEN_CACHE_LOOKUPS: Final = Counter(
+    "dropwave_token_cache_lookups", "Bearer tokens looked up among those verified before: hit or miss.", ["outcome"]
+)
+TOKEN_CACHE_EVICTIONS: Final = Counter(
+    "dropwave_token_cache_evictions", "Verified tokens forgotten before their end, to make room for others."
+)
+TOKEN_CACHE_ENTRIES: Final = Gauge(
+    "dropwave_token_cache_entries", "Verified tokens remembered, over all gateways.", multiprocess_mode="livesum"
+)
+TOKEN_KEYS_READ: Final = Counter(
+    "dropwave_token_keys_read", "Changes of the file of token keys: used, or refused as broken or gone.", ["outcome"]
+)
+TOKEN_KEYS_FILE_BROKEN: Final = Gauge(
+    "dropwave_token_keys_file_broken",
+    "1 while the file of token keys is broken or gone and the keys from before count.",
+    multiprocess_mode="livemax",
 )
 LOG_LAG: Final = Gauge(
     "dropwave_log_lag_decisions",

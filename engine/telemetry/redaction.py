@@ -16,7 +16,9 @@ _WORDS: Final = (
     *("authorization", "cookie", "credentials", "password", "passwd", "secret", "api_key", "jwt"),
     *("token", "ticket", "code", "voucher", "claimant", "person"),
 )
-_KEYS: Final = frozenset({*_WORDS, *(f"{word}s" for word in _WORDS), "body", "tags", "secret_previous", "jwt_secret"})
+_KEYS: Final = frozenset(
+    {*_WORDS, *(f"{word}s" for word in _WORDS), "body", "tags", "secret_previous", "jwt_secret_previous"}
+)
 _ENDINGS: Final = tuple(f"_{word}{plural}" for word in _WORDS for plural in ("", "s"))
 _DEPTH_MAX: Final = 6
 """Events are flat; what lies deeper is shown as text, and searched as such."""

@@ -12,7 +12,7 @@ from multidict import CIMultiDict
 
 from engine.claiming.board import Board, LiveWave
 from engine.domain.campaign import Campaign, Cap, Eligibility, Limit, Offer, Store, TagRule, Validity, Wave
-from engine.gateway.auth import mint_token
+from engine.gateway.identity.minting import mint_token
 from engine.gateway.keyring import Keyring
 from engine.gateway.server import Gateway
 from engine.ledger.campaigns import apply_campaign

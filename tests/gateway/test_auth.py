@@ -14,7 +14,12 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from engine.domain.eligibility import Identity
 from engine.errors import SettingsError
-from engine.gateway.auth import Caller, TokenReader, mint_token
+from engine.gateway.identity.caller import Caller
+from engine.gateway.identity.keys import TokenKey, TokenKeys
+from engine.gateway.identity.minting import mint_token
+from engine.gateway.identity.token_cache import TokenCache
+from engine.gateway.identity.tokens import TokenReader
+from engine.gateway.identity.validity import TokenRules
 from engine.gateway.keyring import Keyring
 from engine.gateway.refusals import Problem
 from engine.settings import Settings
@@ -23,7 +28,7 @@ KEY, OTHER = b"k" * 32, b"o" * 32
 
 
 def read(token: str, *keys: bytes) -> Caller | Problem:
-    return TokenReader(keys or (KEY,), leeway_ms=1_000).read(token)
+    return reader(*(keys or (KEY,))).read(token)
 
 
 def signed(claims: dict[str, Any], key: bytes = KEY, header: dict[str, Any] | None = None) -> str:

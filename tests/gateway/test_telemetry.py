@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from engine.domain.tickets import Ticket, TicketBook
-from engine.gateway.auth import mint_token
+from engine.gateway.identity.minting import mint_token
 from engine.telemetry import redact
 
 TOKEN = mint_token(b"k" * 32, "u1", ttl_s=60)

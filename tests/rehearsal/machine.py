@@ -8,7 +8,7 @@ import msgspec
 
 from engine.domain.campaign import Campaign, Catalogue, Offer, Store, Validity, Wave
 from engine.domain.eligibility import Identity
-from engine.gateway.auth import mint_token
+from engine.gateway.identity.minting import mint_token
 from engine.gateway.keyring import Keyring
 from engine.gateway.server import Gateway
 from engine.hotstore.view import read_shard

@@ -24,7 +24,7 @@ from engine.domain.campaign import Eligibility, Limit, TagRule
 from engine.domain.eligibility import Identity
 from engine.domain.tickets import TicketBook
 from engine.errors import CannotRun, UsageError
-from engine.gateway.auth import mint_token
+from engine.gateway.identity.minting import mint_token
 from engine.gateway.keyring import Keyring
 from engine.gateway.problems import KINDS
 from engine.hotstore.view import read_shard

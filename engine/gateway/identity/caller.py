@@ -1,0 +1,80 @@
+"""What the claims of a verified token say of its bearer.
+
+Identities are bounded and hold no control characters: they become fields of records that tabs and newlines
+separate, and parts of keys.
+"""
+
+import re
+from typing import Any, Final
+
+from msgspec import Struct
+
+from engine.domain.eligibility import Identity
+from engine.gateway.answer import Words
+from engine.gateway.refusals import Problem
+
+IDENTITY_LENGTH_MAX: Final = 128
+TAGS_MAX: Final = 64
+TAG_LENGTH_MAX: Final = 64
+STORES_MAX: Final = 64
+STORE_LENGTH_MAX: Final = 64
+"""As long as an id of a campaign file may be."""
+_UNCLEAN = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
+
+
+class Caller(Struct, frozen=True):
+    """Who a verified token speaks for and its scopes; for `ops` the role, for `merchant` the stores."""
+
+    identity: Identity
+    scopes: frozenset[str]
+    role: str = ""
+    stores: tuple[str, ...] = ()
+
+
+def is_clean(text: object, length_max: int) -> bool:
+    """Whether this is a string of at most that many characters with no control character or lone surrogate."""
+    return isinstance(text, str) and len(text) <= length_max and _UNCLEAN.search(text) is None
+
+
+def caller_of(claims: dict[str, Any]) -> Caller | Problem:
+    """The caller, or which claim is not what it has to be."""
+    account, city, person = claims.get("sub", ""), claims.get("city", ""), claims.get("person", "")
+    scope, role = claims.get("scope", "claim"), claims.get("role", "")
+    for name, value in (("sub", account), ("city", city), ("person", person), ("scope", scope), ("role", role)):
+        if not is_clean(value, IDENTITY_LENGTH_MAX) or (name == "sub" and not value):
+            return _bad_identity(name)
+    tags, stores = claims.get("tags", []), claims.get("stores", [])
+    if not _is_list(tags, TAGS_MAX, TAG_LENGTH_MAX):
+        return _BAD_TAGS
+    if not _is_list(stores, STORES_MAX, STORE_LENGTH_MAX):
+        return _BAD_STORES
+    return Caller(Identity(account, city, tuple(tags), person), frozenset(scope.split()), role, tuple(stores))
+
+
+def _is_list(value: object, items_max: int, length_max: int) -> bool:
+    return isinstance(value, list) and len(value) <= items_max and all(is_clean(item, length_max) for item in value)
+
+
+def _bad_identity(name: str) -> Problem:
+    least = 1 if name == "sub" else 0
+    return Problem(
+        "unauthenticated",
+        Words(
+            f"{name} has to be a string of {least} to {IDENTITY_LENGTH_MAX} characters without control characters",
+            f"{name} 必须是 {least} 到 {IDENTITY_LENGTH_MAX} 个字符的字符串，且不含控制字符",
+        ),
+    )
+
+
+def _bad_list(name: str, items_max: int, length_max: int) -> Problem:
+    return Problem(
+        "unauthenticated",
+        Words(
+            f"{name} has to be a list of at most {items_max} strings of at most {length_max} characters",
+            f"{name} 必须是列表，最多 {items_max} 项，每项最多 {length_max} 个字符",
+        ),
+    )
+
+
+_BAD_TAGS: Final = _bad_list("tags", TAGS_MAX, TAG_LENGTH_MAX)
+_BAD_STORES: Final = _bad_list("stores", STORES_MAX, STORE_LENGTH_MAX)
