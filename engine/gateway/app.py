@@ -17,7 +17,7 @@ from engine.gateway.ops_routes import add_ops_routes
 from engine.gateway.own_claims import OwnEndpoint
 from engine.gateway.parts import GatewayParts
 from engine.gateway.printing import ClaimPrinter
-from engine.gateway.problem_pages import problem_page
+from engine.gateway.problem_pages import problem_index, problem_page
 from engine.gateway.refusals import Problem, refuse
 from engine.gateway.requests import TOO_LARGE, expect_within, heading_of, read_body, response_of
 from engine.gateway.sending import Sender
@@ -43,6 +43,7 @@ def build_app(parts: GatewayParts, sender: Sender, is_draining: Callable[[], boo
         ("GET", "/v1/time", handlers.time),
         ("GET", "/v1/me/claims", handlers.my_claims),
         ("GET", "/v1/me/vouchers", handlers.my_vouchers),
+        ("GET", "/problems", handlers.problems),
         ("GET", "/problems/{slug}", handlers.problem),
         ("GET", "/healthz", handlers.health),
         ("GET", "/readyz", handlers.ready),
@@ -108,6 +109,9 @@ class _Handlers:
 
     async def problem(self, request: web.Request) -> web.Response:
         return self._respond("problem", request, problem_page(request.match_info["slug"], heading_of(request)))
+
+    async def problems(self, request: web.Request) -> web.Response:
+        return self._respond("problem", request, problem_index(heading_of(request)))
 
     async def health(self, request: web.Request) -> web.Response:
         """This process answers."""
