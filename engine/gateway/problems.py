@@ -48,7 +48,7 @@ _TABLE: Final = (
         405,
         True,
         Words("This address does not take that method", "该地址不支持此方法"),
-        Words("`Allow` names the methods that it takes.", "响应头 Allow 列出了支持的方法。"),
+        Words("`Allow` names the methods that it takes.", "响应头 `Allow` 列出了支持的方法。"),
     ),
     ProblemKind(
         "too_large",
@@ -64,7 +64,7 @@ _TABLE: Final = (
         Words("The body has to be JSON", "请求体必须是 JSON"),
         Words(
             "Send `Content-Type: application/json`, in UTF-8, not compressed.",
-            "请使用 Content-Type: application/json，UTF-8 编码，不压缩。",
+            "请使用 `Content-Type: application/json`，UTF-8 编码，不压缩。",
         ),
     ),
     ProblemKind(
@@ -92,7 +92,7 @@ _TABLE: Final = (
         Words("It is not known who asks", "身份未验证"),
         Words(
             "Send a valid `Authorization: Bearer <token>`; for a claim, `Authorization: Ticket <ticket>` will do.",
-            "请发送有效的 Authorization: Bearer <令牌>；领取时也可用 Authorization: Ticket <领取凭证>。",
+            "请发送有效的 `Authorization: Bearer <令牌>`；领取时也可用 `Authorization: Ticket <领取凭证>`。",
         ),
     ),
     ProblemKind(
@@ -136,7 +136,7 @@ _TABLE: Final = (
         Words("Too many requests", "请求过于频繁"),
         Words(
             "Wait as long as `retry_after_ms` says. Asking more often does not help.",
-            "请等待 retry_after_ms 所示的时间。频繁请求没有帮助。",
+            "请等待 `retry_after_ms` 所示的时间。频繁请求没有帮助。",
         ),
         Retry(1_000, 2_000),
     ),
@@ -145,21 +145,21 @@ _TABLE: Final = (
         400,
         True,
         Words("The request is not valid", "请求无效"),
-        Words("`detail` says what is wrong, `at` where.", "detail 说明错误，at 指出位置。"),
+        Words("`detail` says what is wrong, `at` where.", "`detail` 说明错误，`at` 指出位置。"),
     ),
     ProblemKind(
         "unknown_wave",
         404,
         True,
         Words("There is no such wave", "没有这个批次"),
-        Words("`GET /v1/waves` lists the waves.", "GET /v1/waves 列出所有批次。"),
+        Words("`GET /v1/waves` lists the waves.", "`GET /v1/waves` 列出所有批次。"),
     ),
     ProblemKind(
         "unknown_offer",
         404,
         True,
         Words("This wave has no such offer", "本批次没有这个券"),
-        Words("`GET /v1/waves/{wave}` lists the offers of a wave.", "GET /v1/waves/{批次} 列出该批次的券。"),
+        Words("`GET /v1/waves/{wave}` lists the offers of a wave.", "`GET /v1/waves/{批次}` 列出该批次的券。"),
     ),
     ProblemKind(
         "not_eligible",
@@ -168,7 +168,7 @@ _TABLE: Final = (
         Words("Not open to this user", "不符合领取条件"),
         Words(
             "`rule` names what is not met: `city`, `tags`, `list`, or `person_required` (the token names no person).",
-            "rule 指出未满足的条件：city 城市、tags 标签、list 名单、person_required 需要实名。",
+            "`rule` 指出未满足的条件：`city` 城市、`tags` 标签、`list` 名单、`person_required` 需要实名。",
         ),
     ),
     ProblemKind(
@@ -185,7 +185,7 @@ _TABLE: Final = (
         Words("The wave is over", "本批次已结束"),
         Words(
             "It ended at `closed_at`. Who claimed before still has the claim.",
-            "已于 closed_at 结束。此前的领取仍然有效。",
+            "已于 `closed_at` 结束。此前的领取仍然有效。",
         ),
     ),
     ProblemKind(
@@ -195,7 +195,7 @@ _TABLE: Final = (
         Words("The wave is not open yet", "本批次尚未开始"),
         Words(
             "It opens at `opens_at`, by the server's clock (`GET /v1/time`).",
-            "将于 opens_at 开始，以服务器时间为准（GET /v1/time）。",
+            "将于 `opens_at` 开始，以服务器时间为准（`GET /v1/time`）。",
         ),
         Retry(0, 500),
     ),
@@ -227,7 +227,7 @@ _TABLE: Final = (
         Words("Already claimed", "您已领取过"),
         Words(
             "One claim is all that the rules allow. `claim` shows it, where this account made it.",
-            "活动规则限领一次。若由本账号领取，claim 为该次领取。",
+            "活动规则限领一次。若由本账号领取，`claim` 为该次领取。",
         ),
     ),
     ProblemKind(
@@ -237,7 +237,7 @@ _TABLE: Final = (
         Words("The limit of claims is reached", "已达领取上限"),
         Words(
             "The rules allow no further claim, or this `request_no` was used for another offer.",
-            "已达活动规则的领取上限，或该 request_no 已用于领取其他券。",
+            "已达活动规则的领取上限，或该 `request_no` 已用于领取其他券。",
         ),
     ),
     ProblemKind(
@@ -252,7 +252,9 @@ _TABLE: Final = (
         409,
         True,
         Words("Sold out", "已领完"),
-        Words("`alternatives` names offers of this wave that had some left.", "alternatives 列出本批次仍有余量的券。"),
+        Words(
+            "`alternatives` names offers of this wave that had some left.", "`alternatives` 列出本批次仍有余量的券。"
+        ),
     ),
     ProblemKind(
         "busy",
@@ -280,7 +282,7 @@ _TABLE: Final = (
         Words("It is not known whether this was claimed", "领取结果未知"),
         Words(
             "Ask again, the same way: a claim that was made comes back. Or see `GET /v1/waves/{wave}/claims`.",
-            "请原样重试：若已领取，会返回同一张券。也可查询 GET /v1/waves/{批次}/claims。",
+            "请原样重试：若已领取，会返回同一张券。也可查询 `GET /v1/waves/{批次}/claims`。",
         ),
         Retry(300, 700),
     ),
@@ -291,7 +293,7 @@ _TABLE: Final = (
         Words("Somebody else was faster", "已被他人修改"),
         Words(
             "The campaign is at `revision`, not at the one that `If-Match` names. Look at it again, then decide.",
-            "活动当前版本为 revision，与 If-Match 不符。请查看后再决定。",
+            "活动当前版本为 `revision`，与 `If-Match` 不符。请查看后再决定。",
         ),
     ),
     ProblemKind(
@@ -299,7 +301,7 @@ _TABLE: Final = (
         409,
         True,
         Words("This cannot be done now", "当前不能执行此操作"),
-        Words("`reasons` says why. Nothing was changed.", "reasons 列出原因。没有作出任何更改。"),
+        Words("`reasons` says why. Nothing was changed.", "`reasons` 列出原因。没有作出任何更改。"),
     ),
     ProblemKind(
         "act_incomplete",
@@ -308,7 +310,7 @@ _TABLE: Final = (
         Words("Not all of it is known to be done", "操作未全部完成或结果未知"),
         Words(
             "`detail` says what is missing. Do it again: what is done already is not done twice.",
-            "detail 说明未完成的部分。请重试，已完成的不会重复执行。",
+            "`detail` 说明未完成的部分。请重试，已完成的不会重复执行。",
         ),
         Retry(500, 500),
     ),
@@ -319,7 +321,7 @@ _TABLE: Final = (
         Words("Something failed here", "服务器内部错误"),
         Words(
             "The failure was recorded under `id`. Ask again; if it stays, name the id.",
-            "错误已按 id 记录。请重试；若持续出现，请提供该 id。",
+            "错误已记录，编号为 `id`。请重试；若持续出现，请提供该编号。",
         ),
         Retry(500, 1_500),
     ),
