@@ -1,17 +1,21 @@
-"""Who asks: the `Authorization` header against tokens, tickets, scopes and a wave's rules."""
+"""Who asks: the `Authorization` header against tokens, tickets, scopes, how often one has asked, and a wave's rules."""
 
-from typing import Final
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
 
 from msgspec import Struct
 
 from engine.claiming.board import LiveWave
 from engine.domain.eligibility import Identity, broken_rule, claimant_of
 from engine.domain.tickets import Ticket, TicketBook, TicketFault
-from engine.gateway.answer import Words
+from engine.gateway.answer import Answer, Heading, Words
 from engine.gateway.identity.caller import Caller
 from engine.gateway.identity.reasons import TOKEN_MISSING
 from engine.gateway.identity.tokens import TokenReader
-from engine.gateway.refusals import Problem
+from engine.gateway.rates import Rates
+from engine.gateway.refusals import Problem, refuse
+
+Asking = TypeVar("Asking", bound=Caller | Ticket)
 
 USER_SCOPE: Final = "claim"
 OPS_SCOPE: Final = "ops"
@@ -42,11 +46,12 @@ class Asker(Struct, frozen=True):
 
 
 class Doorkeeper:
-    """Reads `Authorization`."""
+    """Reads `Authorization`, and slows down who asks too often. Operators are not slowed down."""
 
-    def __init__(self, tokens: TokenReader, tickets: TicketBook) -> None:
+    def __init__(self, tokens: TokenReader, tickets: TicketBook, rates: Rates) -> None:
         self._tokens = tokens
         self._tickets = tickets
+        self._rates = rates
 
     def user(self, authorization: str) -> Caller | Problem:
         """The user behind a Bearer token."""
@@ -84,6 +89,31 @@ class Doorkeeper:
         if isinstance(ticket, TicketFault):
             return _TICKET_EXPIRED if ticket is TicketFault.KEY_GONE else _FORGED
         return ticket
+
+    def too_often(self, caller: Caller | Ticket) -> Problem | None:
+        """`too_many_requests`, where it is. Asked once for each request, when it is settled who asks."""
+        return self._rates.user(_account_of(caller))
+
+    def answered(self, caller: Caller | Ticket, answer: Answer) -> None:
+        """What came of it: replays, and refusals that are no fault of who asks, hardly count (`rates.GENTLE`)."""
+        self._rates.user_answered(_account_of(caller), answer.outcome)
+
+    async def let_in(
+        self, caller: Asking | Problem, heading: Heading, answer: Callable[[Asking], Awaitable[Answer]]
+    ) -> Answer:
+        """The answer for this caller, unless it is a refusal because of who asks, or how often."""
+        if isinstance(caller, Problem):
+            return refuse(caller, heading.accept_language)
+        problem = self.too_often(caller)
+        if problem is not None:
+            return refuse(problem, heading.accept_language)
+        given = await answer(caller)
+        self.answered(caller, given)
+        return given
+
+
+def _account_of(caller: Caller | Ticket) -> str:
+    return caller.account if isinstance(caller, Ticket) else caller.identity.account
 
 
 def asker_in(live: LiveWave, caller: Caller | Ticket) -> Asker | Problem:

@@ -1,5 +1,6 @@
 """What belongs to the caller: `GET /v1/waves/{wave}/claims`, `GET /v1/me/claims`, `GET /v1/me/vouchers`."""
 
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from engine.domain.campaign import Catalogue
@@ -9,6 +10,7 @@ from engine.domain.tickets import Ticket
 from engine.errors import HotStoreError, LedgerError
 from engine.gateway.answer import PRIVATE, Answer, Heading
 from engine.gateway.callers import Doorkeeper, asker_in
+from engine.gateway.identity.caller import Caller
 from engine.gateway.parts import GatewayParts
 from engine.gateway.printing import ClaimPrinter
 from engine.gateway.refusals import Problem, refuse
@@ -30,11 +32,11 @@ class OwnEndpoint:
     async def in_wave(self, wave: str, heading: Heading) -> Answer:
         """The caller's claims in one wave, settled or not. A ticket for the wave will do."""
         caller = self._doorkeeper.user_or_ticket(heading.authorization)
-        if isinstance(caller, Problem):
-            return refuse(caller, heading.accept_language)
-        stale = await check_ticket(self._board, caller, wave) if isinstance(caller, Ticket) else None
-        if stale is not None:
-            return refuse(stale, heading.accept_language)
+        if isinstance(caller, Ticket):
+            caller = await check_ticket(self._board, caller, wave) or caller
+        return await self._doorkeeper.let_in(caller, heading, lambda caller: self._in(wave, caller, heading))
+
+    async def _in(self, wave: str, caller: Caller | Ticket, heading: Heading) -> Answer:
         live = await find_wave(self._board, wave)
         if isinstance(live, Problem):
             return refuse(live, heading.accept_language)
@@ -50,26 +52,23 @@ class OwnEndpoint:
 
     async def claims(self, heading: Heading) -> Answer:
         """All claims of the caller, newest first."""
-        held = await self._all(heading)
-        if isinstance(held, Problem):
-            return refuse(held, heading.accept_language)
-        return _listed(b"claims", [await self._printer.claim(catalogue, claim) for catalogue, claim in held])
+        return await self._all(b"claims", self._printer.claim, heading)
 
     async def vouchers(self, heading: Heading) -> Answer:
         """The vouchers of the caller's claims, newest first."""
-        held = await self._all(heading)
-        if isinstance(held, Problem):
-            return refuse(held, heading.accept_language)
-        return _listed(b"vouchers", [await self._printer.voucher(catalogue, claim) for catalogue, claim in held])
+        return await self._all(b"vouchers", self._printer.voucher, heading)
 
-    async def _all(self, heading: Heading) -> list[tuple[Catalogue, Claim]] | Problem:
-        caller = self._doorkeeper.user(heading.authorization)
-        if isinstance(caller, Problem):
-            return caller
-        try:
-            return await self._holdings.of(caller.identity)
-        except (HotStoreError, LedgerError) as error:
-            return _away(error)
+    async def _all(
+        self, name: bytes, printed: Callable[[Catalogue, Claim], Awaitable[bytes]], heading: Heading
+    ) -> Answer:
+        async def answer(caller: Caller) -> Answer:
+            try:
+                held = await self._holdings.of(caller.identity)
+            except (HotStoreError, LedgerError) as error:
+                return refuse(_away(error), heading.accept_language)
+            return _listed(name, [await printed(catalogue, claim) for catalogue, claim in held])
+
+        return await self._doorkeeper.let_in(self._doorkeeper.user(heading.authorization), heading, answer)
 
 
 def _ticket_identity(ticket: Ticket) -> Identity:

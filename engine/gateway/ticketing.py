@@ -11,6 +11,7 @@ from engine.domain.tickets import Ticket
 from engine.errors import HotStoreError, LedgerError
 from engine.gateway.answer import PRIVATE, Answer, Heading
 from engine.gateway.callers import Asker, Doorkeeper, asker_of, not_eligible
+from engine.gateway.identity.caller import Caller
 from engine.gateway.instants import rfc3339
 from engine.gateway.parts import GatewayParts
 from engine.gateway.refusals import Problem, refuse
@@ -29,8 +30,9 @@ class TicketEndpoint:
     async def answer(self, wave: str, heading: Heading) -> Answer:
         """201 with a ticket, or why there is none."""
         caller = self._doorkeeper.user(heading.authorization)
-        if isinstance(caller, Problem):
-            return refuse(caller, heading.accept_language)
+        return await self._doorkeeper.let_in(caller, heading, lambda caller: self._for(caller, wave, heading))
+
+    async def _for(self, caller: Caller, wave: str, heading: Heading) -> Answer:
         live = await find_wave(self._parts.board, wave)
         if isinstance(live, Problem):
             return refuse(live, heading.accept_language)
