@@ -5,7 +5,9 @@ and a busy one sends hundreds; no timer is involved.
 
 What an ask can go through, and how it ends:
 
-    queue full, or too old when its turn came          busy        never written
+    queue full, or it would take too long              busy        at once; never written
+    too old when its turn came                         busy        never written
+    who asked has gone before its turn came            (nobody)    never written
     surely not decided: refused, fenced, not connected busy / recovering
     reply lost                                         sent again with the same code: the script knows it
       … answered                                       the outcome
@@ -22,10 +24,13 @@ import asyncio
 import secrets
 import time
 from collections import deque
+from enum import Enum, auto
 
 import structlog
 
 from engine.claiming.clock import StoreClock
+from engine.claiming.pace import Pace
+from engine.claiming.presence import Presence
 from engine.domain.codes import new_code
 from engine.domain.outcome import Ask, Outcome, RefusalCode, Refused
 from engine.errors import HotStoreError, HotStoreUnavailable
@@ -33,7 +38,15 @@ from engine.hotstore.decide import Batch, Late, decide
 from engine.hotstore.scripts import Fenced, OtherEpoch
 from engine.hotstore.store import HotStore
 from engine.settings import Settings
-from engine.telemetry import CLAIM_BATCH_SIZE, CLAIM_QUEUE_LENGTH, CLAIM_REPLIES_LOST, CLAIM_STEP_SECONDS
+from engine.telemetry import (
+    CLAIM_BATCH_SIZE,
+    CLAIM_QUEUE_LENGTH,
+    CLAIM_REPLIES_LOST,
+    CLAIM_STEP_SECONDS,
+    CLAIMS_ABANDONED,
+    CLAIMS_SHED,
+)
+from engine.telemetry.tracing import shared_span, traced_here
 
 log = structlog.get_logger(__name__)
 
@@ -58,20 +71,35 @@ PASSING = frozenset(
 RETRY_PAUSE_MS = 20
 RETRY_PAUSE_MAX_MS = 250
 """Pause before a lost call is repeated, doubled each time: a restarting Redis is not hammered."""
+BUSY_WAIT_MAX_S = 10.0
+"""Nobody is sent away for longer: what the queue looks like by then is anybody's guess."""
 UNAVAILABLE_TRIES = 2
 """A connection that had died unnoticed is replaced once; a second failure means that Redis is away."""
+
+
+class Place(Enum):
+    """Where an ask is. A client may leave wherever it is, which is noticed a moment later."""
+
+    QUEUE = auto()
+    DESERTED = auto()
+    """In the queue, and its client has gone."""
+    SCRIPT = auto()
+    OUT = auto()
+    """Never written."""
 
 
 class Waiting:
     """An ask in the queue, with the code that it will be given and the future of who waits."""
 
-    __slots__ = ("arrived_s", "ask", "code", "outcome")
+    __slots__ = ("arrived_s", "ask", "code", "outcome", "place", "trace")
 
     def __init__(self, ask: Ask, code: str, outcome: "asyncio.Future[Outcome]", arrived_s: float) -> None:
         self.ask = ask
         self.code = code
         self.outcome = outcome
         self.arrived_s = arrived_s
+        self.place = Place.QUEUE
+        self.trace = traced_here()
 
     def end(self, outcome: Outcome) -> None:
         """Give the answer; a client that is gone has cancelled its future."""
@@ -103,6 +131,9 @@ class Desk:
         self._clock = clock
         self._settings = settings
         self._queue: deque[Waiting] = deque()
+        self._deserted = 0
+        """Asks in the queue whose clients have gone."""
+        self._pace = Pace()
         self._something = asyncio.Event()
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
@@ -125,15 +156,55 @@ class Desk:
         """Whoever has seen a later epoch does not sell in an earlier one."""
         self.epoch = max(self.epoch, epoch)
 
-    async def claim(self, ask: Ask) -> Outcome:
-        """The outcome of this ask. Never raises for what happens to the store."""
-        if self._stopping or len(self._queue) >= self._settings.claim_queue_max:
+    async def claim(self, ask: Ask, presence: Presence | None = None) -> Outcome:
+        """The outcome of this ask. Never raises for what happens to the store.
+
+        CancelledError where the client leaves: in the queue it is forgotten, once it is sent it is decided for nobody.
+        """
+        if self._stopping:
             return BUSY
+        now_s = time.monotonic()
+        refusal = self._shed(now_s)
+        if refusal is not None:
+            return refusal
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        code = new_code(self._code_prefix, secrets.randbits)
-        self._queue.append(Waiting(ask, code, future, time.monotonic()))
+        if presence is not None:
+            presence.waits_for(future)
+        waiting = Waiting(ask, new_code(self._code_prefix, secrets.randbits), future, now_s)
+        self._queue.append(waiting)
         self._something.set()
-        return await future
+        try:
+            return await future
+        except asyncio.CancelledError:
+            self._forget(waiting)
+            raise
+
+    def _shed(self, now_s: float) -> Refused | None:
+        """`busy` at once, where the turn of one more would come too late or there is no place for it."""
+        length = len(self._queue) - self._deserted
+        wait_s = self._pace.wait_s(length // self._settings.claim_batch_max, now_s)
+        if length >= self._settings.claim_queue_max:
+            CLAIMS_SHED.labels("queue_full").inc()
+        elif wait_s * 1000 > min(self._settings.claim_wait_max_ms, self._settings.claim_deadline_ms):
+            CLAIMS_SHED.labels("queue_slow").inc()
+        else:
+            return None
+        return Refused(RefusalCode.BUSY, wait_ms=round(1000 * min(wait_s, BUSY_WAIT_MAX_S)))
+
+    def _forget(self, waiting: Waiting) -> None:
+        """Its client has gone. The queue is cleared of such when they are the most of it: each is moved once."""
+        CLAIMS_ABANDONED.labels("script" if waiting.place is Place.SCRIPT else "queue").inc()
+        if waiting.place is not Place.QUEUE:
+            return
+        waiting.place = Place.DESERTED
+        self._deserted += 1
+        if 2 * self._deserted > len(self._queue):
+            queue, self._queue, self._deserted = self._queue, deque(), 0
+            for each in queue:
+                if each.outcome.done():
+                    each.place = Place.OUT
+                else:
+                    self._queue.append(each)
 
     async def _run(self) -> None:
         while True:
@@ -149,20 +220,27 @@ class Desk:
 
     def _next_batch(self) -> list[Waiting]:
         """What has gathered, up to the bound, without what nobody waits for; what is too old is told so."""
-        CLAIM_QUEUE_LENGTH.observe(len(self._queue))
+        CLAIM_QUEUE_LENGTH.observe(len(self._queue) - self._deserted)
         oldest_s = time.monotonic() - self._settings.claim_deadline_ms / 1000
         batch: list[Waiting] = []
         while self._queue and len(batch) < self._settings.claim_batch_max:
             waiting = self._queue.popleft()
-            if waiting.arrived_s < oldest_s:
+            if waiting.place is Place.DESERTED:
+                self._deserted -= 1
+            if waiting.outcome.done():
+                waiting.place = Place.OUT
+            elif waiting.arrived_s < oldest_s:
+                waiting.place = Place.OUT
                 waiting.end(BUSY)
-            elif not waiting.outcome.done():
+            else:
+                waiting.place = Place.SCRIPT
                 batch.append(waiting)
         return batch
 
     async def _answer(self, batch: list[Waiting]) -> None:
         """Every ask of the batch gets its outcome, whatever happens here."""
         started_s = time.monotonic()
+        self._pace.began(started_s)
         CLAIM_STEP_SECONDS.labels("queue").observe(started_s - batch[0].arrived_s)
         CLAIM_BATCH_SIZE.observe(len(batch))
         try:
@@ -170,7 +248,9 @@ class Desk:
         except Exception:  # the desk outlives a bad batch: its asks hear that the outcome is not known
             log.exception("batch failed", campaign=self._campaign, claims=len(batch))
         finally:
-            CLAIM_STEP_SECONDS.labels("script").observe(time.monotonic() - started_s)
+            ended_s = time.monotonic()
+            self._pace.ended(ended_s)
+            CLAIM_STEP_SECONDS.labels("script").observe(ended_s - started_s)
             for waiting in batch:
                 waiting.end(OUTCOME_UNKNOWN)
 
@@ -216,7 +296,11 @@ class Desk:
 
     async def _send(self, batch: list[Waiting], not_after_ms: int) -> Batch:
         asks = [(waiting.ask, waiting.code) for waiting in batch]
-        decided = await decide(self._store, self._campaign, self.epoch, asks, not_after_ms, self._settings.log_lag_max)
+        traces = [waiting.trace for waiting in batch if waiting.trace is not None]
+        with shared_span("claim.batch", traces, campaign=self._campaign, claims=len(batch)):
+            decided = await decide(
+                self._store, self._campaign, self.epoch, asks, not_after_ms, self._settings.log_lag_max
+            )
         self._clock.heard(decided.now_ms)
         return decided
 

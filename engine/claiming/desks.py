@@ -8,6 +8,7 @@ from engine.claiming.archive import Archive
 from engine.claiming.board import Board, LiveWave
 from engine.claiming.clock import StoreClock
 from engine.claiming.desk import BUSY, OUTCOME_UNKNOWN, RECOVERING, Desk
+from engine.claiming.presence import Presence
 from engine.claiming.settled import SettledWatch
 from engine.domain.outcome import Ask, Claimed, Outcome
 from engine.errors import LedgerError
@@ -53,8 +54,11 @@ class Desks:
         if self._settled_watch:
             await self._settled_watch.stop()
 
-    async def claim(self, live: LiveWave, ask: Ask) -> Outcome:
-        """The outcome of this ask, once the promise of `ack` holds. Never raises for what happens to a store."""
+    async def claim(self, live: LiveWave, ask: Ask, presence: Presence | None = None) -> Outcome:
+        """The outcome of this ask, once the promise of `ack` holds. Never raises for what happens to a store.
+
+        CancelledError where the client leaves while it waits for its decision.
+        """
         if self._stopping:
             return BUSY
         desk = self._desks.get(live.catalogue.id)
@@ -63,7 +67,7 @@ class Desks:
         if desk is None:
             return RECOVERING
         epoch = desk.epoch  # the one that decides is this or a later one; by the time of the answer it may be over
-        outcome = await desk.claim(ask)
+        outcome = await desk.claim(ask, presence)
         if self._settled_watch is None or not isinstance(outcome, Claimed) or outcome.claim.epoch < epoch:
             return outcome  # what an earlier epoch held was in the ledger before this epoch began
         settled = await self._settled_watch.wait(live.catalogue.id, outcome.claim)

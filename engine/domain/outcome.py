@@ -88,6 +88,8 @@ class Refused(Struct, frozen=True):
     """cancelled, stopped, paused: what ops told the users; may be empty."""
     at_ms: int = 0
     """not_open: opens_at; closed: closed_at; sold_out: since when, 0 where that is not known."""
+    wait_ms: int = 0
+    """busy: how long the queue takes, as far as that can be told; 0 where it is not the queue."""
     claim: Claim | None = None
     """already_claimed, limit_reached: what is held, where it belongs to the asking account."""
 

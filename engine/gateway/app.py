@@ -1,23 +1,29 @@
 """The aiohttp application: routes, and thin handlers that turn a Request into plain values and an Answer back.
 
-There is no middleware. What would be one for each request (problems for what aiohttp refuses by itself, the
-end of a connection while draining) is done by the protocol (`connection`), which also sees requests that never
-become one.
+There is no middleware, but where addresses are counted (`address_gate`). What else would be one for each request
+(problems for what aiohttp refuses by itself, the end of a connection while draining) is done by the protocol
+(`connection`), which also sees requests that never become one.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import wraps
 
 from aiohttp import web
 
+from engine.gateway.address_gate import address_gates
 from engine.gateway.answer import BARE, PRIVATE, Answer
 from engine.gateway.callers import Doorkeeper
 from engine.gateway.claims import ClaimEndpoint
+from engine.gateway.connection import Connection
+from engine.gateway.load import Load
+from engine.gateway.openapi.serving import docs_page, openapi_json
 from engine.gateway.ops_routes import add_ops_routes
 from engine.gateway.own_claims import OwnEndpoint
 from engine.gateway.parts import GatewayParts
 from engine.gateway.printing import ClaimPrinter
 from engine.gateway.problem_pages import problem_index, problem_page
+from engine.gateway.rates import Rates
 from engine.gateway.refusals import Problem, refuse
 from engine.gateway.requests import TOO_LARGE, expect_within, heading_of, read_body, response_of
 from engine.gateway.sending import Sender
@@ -28,40 +34,48 @@ from engine.telemetry import METRICS_TYPE, metrics_text
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def build_app(parts: GatewayParts, sender: Sender, is_draining: Callable[[], bool] = lambda: False) -> web.Application:
+def build_app(
+    parts: GatewayParts, sender: Sender, rates: Rates, load: Load, is_draining: Callable[[], bool] = lambda: False
+) -> web.Application:
     """The application over these parts. `is_draining` turns `/readyz` to no."""
-    app = web.Application(client_max_size=parts.settings.body_bytes_max)
-    handlers = _Handlers(parts, sender, is_draining)
+    gates = address_gates(parts.settings, rates, sender)
+    app = web.Application(client_max_size=parts.settings.body_bytes_max, middlewares=gates)
+    doorkeeper = Doorkeeper(parts.tokens, parts.tickets, rates)
+    handlers = _Handlers(parts, doorkeeper, sender, load, is_draining)
     expect = expect_within(parts.settings.body_bytes_max, sender)
     for method, path, handler in (
         ("POST", "/v1/waves/{wave}/claims", handlers.claim),
-        ("POST", "/v1/waves/{wave}/tickets", handlers.ticket),
-        ("GET", "/v1/waves/{wave}/claims", handlers.claims_in_wave),
-        ("GET", "/v1/waves/{wave}", handlers.wave),
-        ("GET", "/v1/waves", handlers.waves),
-        ("GET", "/v1/campaigns/{campaign}", handlers.campaign),
+        ("POST", "/v1/waves/{wave}/tickets", handlers.in_turn("ticket", handlers.ticket)),
+        ("GET", "/v1/waves/{wave}/claims", handlers.in_turn("own", handlers.claims_in_wave)),
+        ("GET", "/v1/waves/{wave}", handlers.in_turn("status", handlers.wave)),
+        ("GET", "/v1/waves", handlers.in_turn("status", handlers.waves)),
+        ("GET", "/v1/campaigns/{campaign}", handlers.in_turn("status", handlers.campaign)),
         ("GET", "/v1/time", handlers.time),
-        ("GET", "/v1/me/claims", handlers.my_claims),
-        ("GET", "/v1/me/vouchers", handlers.my_vouchers),
+        ("GET", "/v1/me/claims", handlers.in_turn("own", handlers.my_claims)),
+        ("GET", "/v1/me/vouchers", handlers.in_turn("own", handlers.my_vouchers)),
         ("GET", "/problems", handlers.problems),
         ("GET", "/problems/{slug}", handlers.problem),
+        ("GET", "/openapi.json", handlers.openapi),
+        ("GET", "/docs", handlers.docs),
         ("GET", "/healthz", handlers.health),
         ("GET", "/readyz", handlers.ready),
-        ("GET", "/metrics", handlers.metrics),
+        *(() if parts.settings.metrics_port else (("GET", "/metrics", handlers.metrics),)),  # else on that port alone
     ):
         if method == "GET":
             app.router.add_get(path, handler, expect_handler=expect)
         else:
             app.router.add_route(method, path, handler, expect_handler=expect)
-    add_ops_routes(app, parts, Doorkeeper(parts.tokens, parts.tickets), sender)
+    add_ops_routes(app, parts, doorkeeper, sender)
     return app
 
 
 class _Handlers:
     """One short function for each route."""
 
-    def __init__(self, parts: GatewayParts, sender: Sender, is_draining: Callable[[], bool]) -> None:
-        doorkeeper, printer = Doorkeeper(parts.tokens, parts.tickets), ClaimPrinter(parts.board)
+    def __init__(
+        self, parts: GatewayParts, doorkeeper: Doorkeeper, sender: Sender, load: Load, is_draining: Callable[[], bool]
+    ) -> None:
+        printer = ClaimPrinter(parts.board)
         self._settings = parts.settings
         self._board = parts.board
         self._is_draining = is_draining
@@ -70,14 +84,38 @@ class _Handlers:
         self._own = OwnEndpoint(parts, doorkeeper, printer)
         self._pages = StatusPages(parts.board)
         self._sender = sender
+        self._load = load
 
     def _respond(self, endpoint: str, request: web.Request, answer: Answer) -> web.Response:
         return response_of(self._sender.complete(endpoint, heading_of(request), answer))
 
+    def in_turn(self, endpoint: str, handler: Handler) -> Handler:
+        """The handler as the crowd gets it: `busy` where too many are being answered."""
+
+        @wraps(handler)
+        async def in_turn(request: web.Request) -> web.StreamResponse:
+            refusal = self._load.enter()
+            if refusal is not None:
+                return self._respond(endpoint, request, refuse(refusal, heading_of(request).accept_language))
+            try:
+                return await handler(request)
+            finally:
+                self._load.leave()
+
+        return in_turn
+
     async def claim(self, request: web.Request) -> web.Response:
         heading = heading_of(request)
         body = await self._body(request)
-        return self._respond("claim", request, await self._claims.answer(request.match_info["wave"], heading, body))
+        refusal = self._load.enter()  # not before: a body that trickles is no load, and takes nobody's place
+        if refusal is not None:
+            return self._respond("claim", request, refuse(refusal, heading.accept_language))
+        try:
+            presence = request.protocol.presence if isinstance(request.protocol, Connection) else None
+            answer = await self._claims.answer(request.match_info["wave"], heading, body, presence)
+        finally:
+            self._load.leave()
+        return self._respond("claim", request, answer)
 
     async def ticket(self, request: web.Request) -> web.Response:
         heading = heading_of(request)
@@ -112,6 +150,12 @@ class _Handlers:
 
     async def problems(self, request: web.Request) -> web.Response:
         return self._respond("problem", request, problem_index(heading_of(request)))
+
+    async def openapi(self, request: web.Request) -> web.Response:
+        return self._respond("docs", request, openapi_json(heading_of(request)))
+
+    async def docs(self, request: web.Request) -> web.Response:
+        return self._respond("docs", request, docs_page(heading_of(request)))
 
     async def health(self, request: web.Request) -> web.Response:
         """This process answers."""

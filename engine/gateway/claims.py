@@ -1,21 +1,21 @@
 """A claim, from the header and body that came to the answer that goes.
 
-The steps, in the order in which a refusal can come of them: how the body is sent, who asks, what is asked,
-in which wave and for which offers; then the desk, whose outcome `outcomes` puts into words.
+The steps, in the order in which a refusal can come of them: how the body is sent, who asks and how often, what is
+asked, in which wave and for which offers; then the desk, whose outcome `outcomes` puts into words.
 """
-
-import secrets
 
 import structlog
 from msgspec import Struct
 from msgspec.structs import replace
 
 from engine.claiming.board import LiveWave
+from engine.claiming.presence import Presence
 from engine.domain.outcome import Ask
 from engine.domain.tickets import Ticket
 from engine.gateway.answer import Answer, Heading
 from engine.gateway.bodies import bad_request_no, check_media_type, read_claim_body
 from engine.gateway.callers import Doorkeeper, asker_in, not_eligible
+from engine.gateway.identity.caller import Caller
 from engine.gateway.outcomes import ClaimAnswers
 from engine.gateway.parts import GatewayParts
 from engine.gateway.printing import ClaimPrinter
@@ -43,39 +43,60 @@ class ClaimEndpoint:
         self._answers = ClaimAnswers(printer, parts.board, parts.settings.ack)
         self._laps = LapSampler()
 
-    async def answer(self, wave: str, heading: Heading, body: bytes | Problem) -> Answer:
+    async def answer(
+        self, wave: str, heading: Heading, body: bytes | Problem, presence: Presence | None = None
+    ) -> Answer:
         """The answer to this claim. Once the desk was asked, nothing but a decision or `outcome_unknown` ends it.
 
-        `body` is a problem where it could not be read; that is told in its turn.
+        `body` is a problem where it could not be read; that is told in its turn. `presence` tells when the client has
+        gone: CancelledError then, and where the claim was not sent to the hot store yet, it never is.
         """
-        laps = self._laps.next()
-        claim = await self._read(wave, heading, body, laps)
+        laps = self._laps.next(heading)
+        caller = await self._who(wave, heading, body)
+        laps.done("authenticate")
+        if isinstance(caller, Problem):
+            answer = refuse(caller, heading.accept_language)
+        else:
+            answer = await self._of(caller, wave, heading, body, presence, laps)
+            self._doorkeeper.answered(caller, answer)
+        laps.ended()
+        return replace(answer, close=True) if isinstance(body, Problem) else answer
+
+    async def _of(
+        self,
+        caller: Caller | Ticket,
+        wave: str,
+        heading: Heading,
+        body: bytes | Problem,
+        presence: Presence | None,
+        laps: Laps,
+    ) -> Answer:
+        claim = await self._read(caller, wave, body, laps)
         if isinstance(claim, Problem):
-            refusal = refuse(claim, heading.accept_language)
-            return replace(refusal, close=True) if isinstance(body, Problem) else refusal
+            return refuse(claim, heading.accept_language)
         try:
-            outcome = await self._desks.claim(claim.live, claim.ask)
+            outcome = await self._desks.claim(claim.live, claim.ask, presence)
             laps.done("decide")
             answer = await self._answers.of(claim.live, claim.ask, outcome, heading.accept_language)
         except Exception:
-            failure = secrets.token_hex(8)
-            log.exception("claim has no answer", failure=failure, wave=wave)
-            return refuse(Problem("outcome_unknown", extras={"id": failure}), heading.accept_language)
+            log.exception("claim has no answer", request_id=heading.request_id, wave=wave)
+            return refuse(Problem("outcome_unknown", extras={"id": heading.request_id}), heading.accept_language)
         laps.done("render")
         return answer
 
-    async def _read(self, wave: str, heading: Heading, body: bytes | Problem, laps: Laps) -> _Claim | Problem:
-        """What to ask the desk for, or the first reason not to."""
+    async def _who(self, wave: str, heading: Heading, body: bytes | Problem) -> Caller | Ticket | Problem:
+        """Who asks, or why that is not looked into, not known, or not heard just now."""
         problem = _sent_wrongly(heading, body)
         if problem is not None:
             return problem
         caller = self._doorkeeper.user_or_ticket(heading.authorization)
-        laps.done("authenticate")
         if isinstance(caller, Problem):
             return caller
         stale = await check_ticket(self._board, caller, wave) if isinstance(caller, Ticket) else None
-        if stale is not None:
-            return stale
+        return stale or self._doorkeeper.too_often(caller) or caller
+
+    async def _read(self, caller: Caller | Ticket, wave: str, body: bytes | Problem, laps: Laps) -> _Claim | Problem:
+        """What to ask the desk for, or the first reason not to."""
         asked = body if isinstance(body, Problem) else read_claim_body(body)
         if isinstance(asked, Problem):
             return asked

@@ -5,18 +5,22 @@ that aiohttp gives by itself (404, 405), and failures of a handler. Each becomes
 """
 
 import asyncio
-import secrets
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import structlog
 from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
+from aiohttp.streams import StreamReader
 
-from engine.gateway.answer import Words
+from engine.claiming.presence import Presence
+from engine.gateway.access_log import method_of
+from engine.gateway.answer import Heading, Words
+from engine.gateway.connections import Connections, Cut, Watch
 from engine.gateway.refusals import Problem, refuse
-from engine.gateway.requests import heading_of, response_of
+from engine.gateway.request_ids import request_id_of
+from engine.gateway.requests import TIMEOUT, heading_of, response_of
 from engine.gateway.sending import Sender
-from engine.telemetry import CONNECTIONS
+from engine.gateway.wire import last_words
 
 log = structlog.get_logger(__name__)
 
@@ -27,6 +31,18 @@ _NO_HTTP: Final = Problem(
     close=True,
 )
 _HEADERS_TOO_LARGE: Final = Problem("headers_too_large", close=True)
+_FULL: Final = Problem(
+    "busy",
+    Words("as many clients are connected as can be served", "连接数已达上限"),
+    wait_ms=1_000,
+    jitter_ms=3_000,
+    close=True,
+)
+_TOO_MANY: Final = Problem(
+    "too_many_requests",
+    Words("too many connections come from this address", "该地址的连接过多"),
+    close=True,
+)
 _BY_STATUS: Final = {
     404: Problem("not_found"),
     405: Problem("method_not_allowed"),
@@ -34,66 +50,112 @@ _BY_STATUS: Final = {
 }
 
 
-class Connections:
-    """All connections of a process: how many are open, and whether they are to end (`draining`)."""
-
-    def __init__(self) -> None:
-        self.draining = False
-        self._open = 0
-        self._none_left = asyncio.Event()
-        self._none_left.set()
-
-    def opened(self) -> None:
-        """One more."""
-        self._open += 1
-        self._none_left.clear()
-        CONNECTIONS.inc()
-
-    def closed(self) -> None:
-        """One less."""
-        self._open -= 1
-        CONNECTIONS.dec()
-        if not self._open:
-            self._none_left.set()
-
-    async def wait_none_left(self, timeout_s: float) -> bool:
-        """Whether every client has hung up within that time."""
-        try:
-            await asyncio.wait_for(self._none_left.wait(), timeout_s)
-        except TimeoutError:
-            return False
-        return True
-
-
 class Connection(web.RequestHandler):
     """The protocol of one connection."""
 
-    __slots__ = ("_all", "_sender")
+    __slots__ = ("_all", "_answered", "_body", "_lost", "_sender", "_watch", "presence")
 
     def __init__(self, server: web.Server, connections: Connections, sender: Sender, **limits: Any) -> None:
         super().__init__(server, **limits)
         self._all = connections
         self._sender = sender
+        self._answered = 0
+        self._watch = Watch(connections, self._cut)
+        self._body: StreamReader | None = None
+        """The body that is still to come."""
+        self._lost: asyncio.Future[None] | None = None
+        """Whoever waits for the client to hang up."""
+        self.presence = Presence()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client has connected."""
-        self._all.opened()
-        super().connection_made(transport)
+        refusal = self._watch.opened(cast(asyncio.Transport, transport))
+        if refusal:  # aiohttp does not hear of it: no task, no timer
+            self._turn_away(_TOO_MANY if refusal == "address" else _FULL)
+        else:
+            super().connection_made(transport)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """The connection has ended, from whichever side."""
-        self._all.closed()
+        self._watch.lost()
+        self.presence.leave()
+        if self._lost is not None and not self._lost.done():
+            self._lost.set_result(None)
         super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes came. aiohttp parses them; noted is what the client owes us after that."""
+        before = self._request_count
+        super().data_received(data)
+        if self._request_count != before:
+            body = self._messages[-1][1]
+            self._body = None if body.is_eof() else body
+            self._watch.asked(whole=self._body is None)
+        elif self._body is not None:
+            if self._body.is_eof():
+                self._body = None
+                self._note_whole()
+        elif data and not self._close and not self._watch.heard(len(data)):
+            self._turn_away(_HEADERS_TOO_LARGE)
+
+    def _note_whole(self) -> None:
+        """All of the last request has come: we owe an answer, or it was given before the end of the body."""
+        if self._request_count > self._answered:
+            self._watch.asked(whole=True)
+        else:
+            self._watch.answered()
+
+    def _cut(self, reason: Cut) -> None:
+        """The time of this connection is up. Answered is a request that has begun and could not be read."""
+        transport = self._watch.transport
+        if transport is None or reason in (Cut.UNREAD, Cut.HANG_UP) or transport.get_write_buffer_size():
+            if transport is not None:
+                transport.abort()
+        elif reason is Cut.HEADERS:
+            self._turn_away(TIMEOUT)
+        else:
+            transport.close()
+
+    def _turn_away(self, problem: Problem) -> None:
+        """Answer what is no request yet, and wait for the client to hang up."""
+        transport = self._watch.transport
+        if transport is None or transport.is_closing():
+            return
+        heading = Heading(address=str((transport.get_extra_info("peername") or ("",))[0]), request_id=request_id_of(""))
+        self.close()
+        transport.write(last_words(self._sender.complete("connection", heading, refuse(problem, ""))))
+        self._half_close(transport)
+
+    def _half_close(self, transport: asyncio.Transport) -> None:
+        """Nothing more comes from us. What still comes from the client is read and thrown away; see LINGER_S."""
+        self.close()
+        transport.resume_reading()
+        transport.write_eof()
+        self._watch.leaving()
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
         """Send an answer; one that aiohttp made becomes a problem, and while draining it is the last one."""
         if isinstance(resp, web.HTTPException):
-            resp = self._respond(_BY_STATUS.get(resp.status, _NO_HTTP), request, allow=resp.headers.get("Allow"))
+            allow = resp.headers.get("Allow", "")
+            resp = self._preflight(request, allow) or self._respond(
+                _BY_STATUS.get(resp.status, _NO_HTTP), request, allow
+            )
         if self._all.draining:
             resp.force_close()
-        return await super().finish_response(request, resp, start_time)
+        sent = await super().finish_response(request, resp, start_time)
+        self._answered += 1
+        transport = self.transport
+        if transport is None or transport.is_closing():
+            return sent
+        if not resp.keep_alive:
+            self._half_close(transport)
+            self._lost = self._loop.create_future()
+            await self._lost
+        elif self._body is None:
+            self._note_whole()
+        return sent
 
     def handle_error(
         self,
@@ -110,11 +172,20 @@ class Connection(web.RequestHandler):
         if status == 400:
             too_large = isinstance(exc, LineTooLong) or (message or "").startswith("Too many headers")
             return self._respond(_HEADERS_TOO_LARGE if too_large else _NO_HTTP, request)
-        failure = secrets.token_hex(8)
-        log.error("request failed", failure=failure, method=request.method, path=request.path, exc_info=exc)
-        return self._respond(Problem("internal", extras={"id": failure}, close=True), request)
+        heading = heading_of(request)
+        where = {"method": method_of(heading), "route": heading.route}  # the path itself may hold anything
+        log.error("request failed", request_id=heading.request_id, **where, exc_info=exc)
+        return self._respond(Problem("internal", extras={"id": heading.request_id}, close=True), request)
 
-    def _respond(self, problem: Problem, request: web.BaseRequest, allow: str | None = None) -> web.Response:
+    def _preflight(self, request: web.BaseRequest, allow: str) -> web.Response | None:
+        """The answer to a browser's question whether a page may ask at all; no route takes OPTIONS by itself."""
+        if request.method != "OPTIONS" or not allow:
+            return None
+        method = request.headers.get("Access-Control-Request-Method", "")
+        answer = self._sender.preflight(request.path, heading_of(request), method, allow)
+        return None if answer is None else response_of(answer)
+
+    def _respond(self, problem: Problem, request: web.BaseRequest, allow: str = "") -> web.Response:
         """The problem as a response."""
         heading = heading_of(request)
         answer = self._sender.complete("connection", heading, refuse(problem, heading.accept_language))

@@ -39,7 +39,7 @@ class ClaimAnswers:
         return refuse(await self._problem(live, ask, outcome), accept_language)
 
     async def _problem(self, live: LiveWave, ask: Ask, refused: Refused) -> Problem:
-        code, extras, wait_ms = refused.code, dict[str, Any](), 0
+        code, extras, wait_ms = refused.code, dict[str, Any](), refused.wait_ms
         if code is RefusalCode.NOT_ELIGIBLE:
             return not_eligible(refused.rule)
         if refused.reason:
@@ -52,7 +52,7 @@ class ClaimAnswers:
             extras |= self._alternatives(live, ask)
         elif refused.claim is not None and refused.claim.account == ask.account:
             extras["claim"] = msgspec.Raw(await self._printer.claim(live.catalogue, refused.claim))
-        return Problem(code.value, extras=extras, wait_ms=wait_ms)
+        return Problem(code.value, extras=extras, wait_ms=wait_ms, jitter_ms=refused.wait_ms)
 
     def _alternatives(self, live: LiveWave, ask: Ask) -> dict[str, Any]:
         """Offers of the wave that were not asked for and had some left when the board was last read."""

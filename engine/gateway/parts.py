@@ -6,6 +6,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from engine.claiming.board import LiveWave
+from engine.claiming.presence import Presence
 from engine.domain.campaign import Campaign, Catalogue
 from engine.domain.eligibility import Identity
 from engine.domain.outcome import Ask, Claim, Outcome
@@ -14,6 +15,7 @@ from engine.domain.verdict import Verdict
 from engine.gateway.identity.tokens import TokenReader
 from engine.ledger.campaigns import Applied
 from engine.ledger.plans import Plan
+from engine.reporting.report import WaveReport
 from engine.scheduling.operations import Operations
 from engine.scheduling.performing import Actor
 from engine.settings import Settings
@@ -22,8 +24,11 @@ from engine.settings import Settings
 class DesksPart(Protocol):
     """Where claims are decided (`claiming.desks.Desks`)."""
 
-    async def claim(self, live: LiveWave, ask: Ask) -> Outcome:
-        """The outcome, once the promise of `ack` holds. A store's failure is an outcome too."""
+    async def claim(self, live: LiveWave, ask: Ask, presence: Presence | None = None) -> Outcome:
+        """The outcome, once the promise of `ack` holds. A store's failure is an outcome too.
+
+        CancelledError where the client leaves while it waits.
+        """
 
 
 class BoardPart(Protocol):
@@ -81,6 +86,8 @@ class OpsPart(Struct, frozen=True):
     """With the revision that the campaign has to be at, or None."""
     audit: Callable[[str, str], Awaitable[Verdict]]
     """Of a campaign and a wave."""
+    report: Callable[[str], Awaitable[WaveReport]]
+    """On a wave. Raises UnknownWave or LedgerError; a hot store that is away is said in the report."""
 
 
 class GatewayParts(Struct, frozen=True):

@@ -31,7 +31,9 @@ class Problem(Struct, frozen=True):
     """Members of the answer beside the usual ones; encoded as JSON. `msgspec.Raw` is taken as it is."""
     headers: Headers = ()
     wait_ms: int = 0
-    """Added to the pause that the code asks for: not_open, until the opening."""
+    """Added to the pause that the code asks for: not_open, until the opening; busy, until the queue is shorter."""
+    jitter_ms: int = 0
+    """Added to the width of the random part: busy, so that a long queue's clients do not come back as one."""
     close: bool = False
 
 
@@ -72,7 +74,7 @@ def refuse(problem: Problem, accept_language: str, draw: Callable[[int], int] = 
     kind, language = KINDS[problem.code], choose(accept_language)
     body, headers = _BODIES[problem.code, language], _HEADERS[problem.code, language] + problem.headers
     if kind.retry is not None:
-        retry_after_ms = kind.retry.at_least_ms + problem.wait_ms + draw(kind.retry.jitter_ms)
+        retry_after_ms = kind.retry.at_least_ms + problem.wait_ms + draw(kind.retry.jitter_ms + problem.jitter_ms)
         body += b',"retry_after_ms":%d' % retry_after_ms
         headers += (("Retry-After", str(max(1, -(-retry_after_ms // 1000)))),)  # whole seconds, rounded up
     if problem.detail is not None:

@@ -1,6 +1,7 @@
 """Between aiohttp and plain values: a request's heading and body, an answer as aiohttp sends it."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -11,6 +12,8 @@ from engine.gateway.answer import Answer, Heading, Words
 from engine.gateway.refusals import Problem, refuse
 from engine.gateway.request_ids import request_id_of
 from engine.gateway.sending import Sender
+from engine.telemetry import CONNECTIONS_CUT, REQUEST_ID
+from engine.telemetry.tracing import trace_request
 
 _HEADING: Final = web.RequestKey("heading", Heading)
 TOO_LARGE: Final = Problem("too_large", close=True)
@@ -39,6 +42,8 @@ def heading_of(request: web.BaseRequest) -> Heading:
 
 def _read_heading(request: web.BaseRequest) -> Heading:
     get = request.headers.get
+    request_id, traceparent = request_id_of(get("X-Request-Id", "")), get("Traceparent", "")
+    REQUEST_ID.set(request_id)  # for the lines that are logged while it is handled; a connection is one task
     return Heading(
         authorization=get("Authorization", ""),
         content_type=get("Content-Type", ""),
@@ -48,10 +53,20 @@ def _read_heading(request: web.BaseRequest) -> Heading:
         if_none_match=get("If-None-Match", ""),
         if_match=get("If-Match", ""),
         origin=get("Origin", ""),
-        traceparent=get("Traceparent", ""),
+        traceparent=traceparent,
         address=request.remote or "",
-        request_id=request_id_of(get("X-Request-Id", "")),
+        request_id=request_id,
+        method=request.method,
+        route=_route_of(request),
+        began_s=time.perf_counter(),
+        trace=trace_request(traceparent),
     )
+
+
+def _route_of(request: web.BaseRequest) -> str:
+    """The route that it took, as it is written; empty where it took none."""
+    resource = request.match_info.route.resource if isinstance(request, web.Request) else None
+    return "" if resource is None else resource.canonical
 
 
 def response_of(answer: Answer) -> web.Response:
@@ -74,6 +89,7 @@ async def read_body(request: web.Request, bytes_max: int, deadline_s: float) -> 
     except web.RequestPayloadError:
         return BROKEN
     except TimeoutError:
+        CONNECTIONS_CUT.labels("body").inc()
         return TIMEOUT
 
 

@@ -5,21 +5,30 @@ Going, in this order:
 2. connections that the kernel has accepted already are taken over, then the listening socket closes: new ones
    go to the other processes on the port, or are refused at once;
 3. for a moment idle connections are kept, for the request that may be on its way on them;
-4. requests under way get their answers, for `drain_ms` at most; then what is left is cut.
+4. idle connections are closed; requests under way, and those whose bodies are still coming, get their answers, each
+   followed by the client's hanging up;
+5. after `drain_ms` in all, what is left is cut.
 """
 
 import asyncio
 import errno
 import socket
+import time
 from typing import Final
 
 import structlog
 from aiohttp import web
 
 from engine.errors import CannotRun
+from engine.gateway.access_log import AccessLog
 from engine.gateway.app import build_app
-from engine.gateway.connection import Connection, Connections
+from engine.gateway.connection import Connection
+from engine.gateway.connections import LINGER_S, TURNED_AWAY_MAX, Connections
+from engine.gateway.cors import Cors
+from engine.gateway.descriptors import allowed_connections
+from engine.gateway.load import Load
 from engine.gateway.parts import GatewayParts
+from engine.gateway.rates import Rates
 from engine.gateway.sending import Sender
 from engine.service import Loop
 from engine.settings import Settings
@@ -30,8 +39,11 @@ log = structlog.get_logger(__name__)
 BACKLOG: Final = 4_096
 """Connections that wait to be accepted. A crowd connects within the same second; the kernel cuts this down to
 net.core.somaxconn, which is 4,096 since Linux 5.4."""
-LINGER_S: Final = 2.0
-"""A body that nobody wants is read and thrown away this long, so that the client gets to read its answer."""
+UNREAD_BYTES_MAX: Final = 65_536
+"""What the kernel keeps for each connection and direction (it takes this twice). Left alone it would grow to megabytes,
+for clients that send without end or never read. Over a line of 100 ms it still lets 600 kB a second through."""
+CUT_S: Final = 0.2
+"""What is cut at the end of a drain gets this long to notice."""
 _GAUGES_S: Final = 1.0
 
 
@@ -41,11 +53,17 @@ class Gateway:
     def __init__(self, parts: GatewayParts) -> None:
         self._settings = parts.settings
         self._board = parts.board
-        self._connections = Connections()
-        self._sender = Sender()
-        app = build_app(parts, self._sender, is_draining=lambda: self._connections.draining)
-        self._runner = web.AppRunner(app, shutdown_timeout=self._settings.drain_ms / 1000)
+        allowed = allowed_connections(self._settings.connections_max, TURNED_AWAY_MAX)
+        self._connections = Connections(self._settings, allowed)
+        self._load = Load(self._settings.requests_in_flight_max)
+        self._look = Loop("connections", self._connections.look, self._connections.look_s)
+        self._sender = Sender(AccessLog.of(parts.settings), Cors(parts.settings.cors_origins))
+        self._rates = Rates(parts.settings)
+        app = build_app(parts, self._sender, self._rates, self._load, is_draining=lambda: self._connections.draining)
+        self._runner = web.AppRunner(app, shutdown_timeout=CUT_S)
         self._gauges = Loop("gateway gauges", self._set_gauges, _GAUGES_S)
+        # aiohttp's own timer does not know of a request that is just coming in; ours does, and is always earlier.
+        self._keep_alive_s = 1.0 + (self._settings.keep_alive_ms + self._settings.header_deadline_ms) / 1000
         self._listener: socket.socket | None = None
         self._server: asyncio.Server | None = None
 
@@ -66,6 +84,7 @@ class Gateway:
         )
         self._listener = listener
         await self._gauges.start()
+        await self._look.start()
         log.info("listening", host=self._settings.host, port=self.port)
 
     async def stop(self) -> None:
@@ -74,11 +93,17 @@ class Gateway:
         listener, self._listener = self._listener, None
         if server is None or listener is None:
             return
+        drained_s = time.monotonic() + self._settings.drain_ms / 1000
         self._connections.draining = True
         server.close()
         await self._take_over_accepted(listener)
         await self._connections.wait_none_left(self._settings.drain_idle_ms / 1000)
+        self._connections.dismiss_idle()
+        if not await self._connections.wait_none_left(max(0.0, drained_s - time.monotonic())):
+            log.warning("drain is over", connections_cut=len(self._connections))
+            self._connections.cut_all()
         await self._runner.cleanup()
+        await self._look.stop()
         await self._gauges.stop()
 
     def _connection(self) -> Connection:
@@ -90,7 +115,7 @@ class Gateway:
             self._sender,
             loop=asyncio.get_running_loop(),
             access_log=None,
-            keepalive_timeout=self._settings.keep_alive_ms / 1000,
+            keepalive_timeout=self._keep_alive_s,
             max_line_size=self._settings.header_bytes_max,
             max_field_size=self._settings.header_bytes_max,
             max_headers=self._settings.headers_max,
@@ -113,6 +138,8 @@ class Gateway:
 
     async def _set_gauges(self) -> None:
         BOARD_AGE.set(self._board.age_ms() / 1000)
+        self._load.look(_GAUGES_S)
+        self._rates.tell()
 
 
 def listen(settings: Settings) -> socket.socket:
@@ -131,6 +158,8 @@ def listen(settings: Settings) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        for direction in (socket.SO_SNDBUF, socket.SO_RCVBUF):  # connections inherit it; set before they are offered
+            listener.setsockopt(socket.SOL_SOCKET, direction, UNREAD_BYTES_MAX)
         listener.bind(address)
         listener.setblocking(False)
         listener.listen(BACKLOG)

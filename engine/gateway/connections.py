@@ -1,0 +1,269 @@
+"""All connections of a process: who is let in, how long each may take for what, and who gives way.
+
+Any protocol keeps a `Watch` for each of its connections and tells it what happens; `Connections` looks over all of
+them a few times a second and ends those whose time is up. So a limit costs a request two notes, not a timer.
+
+    phase      the client owes us                    for at most
+    FRESH      a first byte                          first_byte_deadline_ms
+    HEADERS    the rest of a request's headers       header_deadline_ms from their first byte, however they trickle
+    BODY       the rest of a body                    body_deadline_ms (whoever reads the body sees to that)
+    IDLE       another request, or none              keep_alive_ms
+    BUSY       nothing: we owe it an answer          (what the answer waits for has bounds of its own)
+    LEAVING    hanging up: it has its last answer    LINGER_S
+
+In each of them it also owes us to take what was written: `write_deadline_ms` after something has begun to wait in our
+memory without a pause, the connection is cut.
+
+A process that has as many as it may have takes a new client for the one that has owed us something longest, if that is
+longer than GRACE_S: connections that do nothing lock nobody out. Otherwise the new one is told `busy`.
+"""
+
+import asyncio
+import ipaddress
+import time
+from collections import Counter
+from collections.abc import Callable
+from enum import Enum, StrEnum, auto
+from math import inf
+from typing import Final, Literal
+
+from engine.settings import Settings
+from engine.telemetry import CONNECTIONS, CONNECTIONS_CUT, CONNECTIONS_REFUSED
+
+GRACE_S: Final = 1.0
+"""A connection is not cut for a new one before it has had this long: a request is on its way on most of those."""
+LINGER_S: Final = 2.0
+"""After its last answer a client gets this long to read it and hang up; what it sends meanwhile is thrown away. Closed
+at once, unread bytes would make the kernel reset the connection, and the answer be lost (RFC 9112, 9.6)."""
+TURNED_AWAY_MAX: Final = 256
+"""Clients that are just being told `busy`; beyond them connections are closed without a word."""
+_LOOK_S_MAX: Final = 0.5
+
+
+class Phase(Enum):
+    """What is waited for on a connection; see above."""
+
+    FRESH = auto()
+    HEADERS = auto()
+    BODY = auto()
+    IDLE = auto()
+    BUSY = auto()
+    LEAVING = auto()
+
+
+_OWING: Final = frozenset({Phase.FRESH, Phase.HEADERS, Phase.BODY, Phase.IDLE})
+
+
+class Cut(StrEnum):
+    """Why the gateway ends a connection."""
+
+    FIRST_BYTE = "first_byte"
+    HEADERS = "headers"
+    IDLE = "idle"
+    UNREAD = "unread"
+    HANG_UP = "hang_up"
+    CROWDED = "crowded"
+    DRAIN = "drain"
+
+
+_CUT_IN: Final = {
+    Phase.FRESH: Cut.FIRST_BYTE,
+    Phase.HEADERS: Cut.HEADERS,
+    Phase.IDLE: Cut.IDLE,
+    Phase.LEAVING: Cut.HANG_UP,
+}
+
+
+class Watch:
+    """What is known of one connection. Its protocol calls the verbs; `cut` is called when its time is up."""
+
+    __slots__ = ("_all", "_header_bytes", "_share_of", "cut", "phase", "since_s", "transport", "unsent_since_s")
+
+    def __init__(self, all_connections: "Connections", cut: Callable[[Cut], None]) -> None:
+        self._all = all_connections
+        self._header_bytes = 0
+        self._share_of = ""
+        self.cut = cut
+        self.phase = Phase.FRESH
+        self.since_s = 0.0
+        self.unsent_since_s = 0.0
+        """When bytes that the client does not take were first seen; 0: there are none."""
+        self.transport: asyncio.Transport | None = None
+
+    def opened(self, transport: asyncio.Transport) -> Literal["", "full", "address"]:
+        """A client has connected; why not to serve it, or nothing. Refused or not, `lost` is to follow."""
+        self.transport = transport
+        refusal, self._share_of = self._all.take_in(self, transport)
+        self._turn(Phase.LEAVING if refusal else Phase.FRESH)
+        return refusal
+
+    def heard(self, count: int) -> bool:
+        """So many bytes came that end no headers. False: more than headers may have."""
+        if self.phase is Phase.FRESH or self.phase is Phase.IDLE:
+            self._turn(Phase.HEADERS)
+            self._header_bytes = 0
+        elif self.phase is not Phase.HEADERS:
+            return True  # of a body, or of a request behind the one that is under way
+        self._header_bytes += count
+        return self._header_bytes <= self._all.header_block_bytes_max
+
+    def asked(self, *, whole: bool) -> None:
+        """A request has come: whole, or but for its body."""
+        self._turn(Phase.BUSY if whole else Phase.BODY)
+
+    def answered(self) -> None:
+        """Every request that has come so far has its answer."""
+        self._turn(Phase.IDLE)
+
+    def leaving(self) -> None:
+        """It has its last answer."""
+        self._turn(Phase.LEAVING)
+
+    def lost(self) -> None:
+        """The connection is no more."""
+        self._all.let_go(self, self._share_of)
+        self.transport = None
+
+    def _turn(self, phase: Phase) -> None:
+        self.phase = phase
+        self.since_s = self._all.note(self, owing=phase in _OWING)
+
+
+class Connections:
+    """All of a process, and whether they are to end (`draining`). `now_s` is any clock that only goes on."""
+
+    def __init__(self, settings: Settings, connections_max: int, now_s: Callable[[], float] = time.monotonic) -> None:
+        self.draining = False
+        self.header_block_bytes_max = settings.header_block_bytes_max
+        self._max = connections_max
+        self._per_address_max = settings.connections_per_address_max
+        self._write_s = settings.write_deadline_ms / 1000
+        self._allowed_s = {
+            Phase.FRESH: settings.first_byte_deadline_ms / 1000,
+            Phase.HEADERS: settings.header_deadline_ms / 1000,
+            Phase.BODY: inf,
+            Phase.IDLE: settings.keep_alive_ms / 1000,
+            Phase.BUSY: inf,
+            Phase.LEAVING: LINGER_S,
+        }
+        self.look_s = min(_LOOK_S_MAX, self._write_s / 4, *(allowed / 4 for allowed in self._allowed_s.values()))
+        """How often to look: a limit is kept to a quarter of the shortest one, or half a second."""
+        self._now_s = now_s
+        self._open: dict[Watch, None] = {}
+        self._turned_away: dict[Watch, None] = {}
+        self._owing: dict[Watch, None] = {}
+        """Those that owe us something, the longest first: a dict keeps the order in which its keys came."""
+        self._addresses: Counter[str] = Counter()
+        self._none_left = asyncio.Event()
+        self._none_left.set()
+
+    def __len__(self) -> int:
+        return len(self._open) + len(self._turned_away)
+
+    def take_in(self, watch: Watch, transport: asyncio.Transport) -> tuple[Literal["", "full", "address"], str]:
+        """Why not to serve it, or nothing; and whose share of the connections it takes."""
+        CONNECTIONS.inc()
+        self._none_left.clear()
+        address = _address_of(transport) if self._per_address_max else ""
+        refusal: Literal["", "full", "address"] = ""
+        if address and self._addresses[address] >= self._per_address_max:
+            refusal, address = "address", ""
+        elif len(self._open) >= self._max and not self._make_room():
+            refusal, address = "full", ""
+        if refusal:
+            CONNECTIONS_REFUSED.labels(refusal).inc()
+            self._turned_away[watch] = None
+            if len(self._turned_away) > TURNED_AWAY_MAX:
+                transport.abort()
+            return refusal, ""
+        self._open[watch] = None
+        if address:
+            self._addresses[address] += 1
+        return "", address
+
+    def let_go(self, watch: Watch, address: str) -> None:
+        """It is no more."""
+        CONNECTIONS.dec()
+        self._open.pop(watch, None)
+        self._turned_away.pop(watch, None)
+        self._owing.pop(watch, None)
+        if address:
+            self._addresses[address] -= 1
+            if not self._addresses[address]:
+                del self._addresses[address]
+        if not len(self):
+            self._none_left.set()
+
+    def note(self, watch: Watch, *, owing: bool) -> float:
+        """It owes us something from now on, or nothing; gives now."""
+        self._owing.pop(watch, None)
+        if owing:
+            self._owing[watch] = None
+        return self._now_s()
+
+    async def look(self) -> None:
+        """End those whose time is up."""
+        now_s = self._now_s()
+        for watch in (*self._open, *self._turned_away):
+            reason = self._overdue(watch, now_s)
+            if reason is not None:
+                self._end(watch, reason)
+
+    def _overdue(self, watch: Watch, now_s: float) -> Cut | None:
+        transport = watch.transport
+        if transport is None:
+            return None
+        if not transport.get_write_buffer_size():
+            watch.unsent_since_s = 0.0
+        elif not watch.unsent_since_s:
+            watch.unsent_since_s = now_s
+        elif now_s - watch.unsent_since_s >= self._write_s:
+            return Cut.UNREAD
+        return _CUT_IN[watch.phase] if now_s - watch.since_s >= self._allowed_s[watch.phase] else None
+
+    def _make_room(self) -> bool:
+        """End the one that has owed us something longest; False where none has for long."""
+        watch = next(iter(self._owing), None)
+        if watch is None or self._now_s() - watch.since_s < GRACE_S:
+            return False
+        self._open.pop(watch, None)
+        self._turned_away[watch] = None  # until it is gone
+        self._end(watch, Cut.CROWDED)
+        return True
+
+    def _end(self, watch: Watch, reason: Cut) -> None:
+        CONNECTIONS_CUT.labels(reason.value).inc()
+        watch.leaving()  # whatever comes of it, it owes us nothing but to go
+        watch.cut(reason)
+
+    def dismiss_idle(self) -> None:
+        """End those on which no request has begun."""
+        for watch in tuple(self._owing):
+            if watch.phase in (Phase.FRESH, Phase.IDLE):
+                self._end(watch, Cut.DRAIN)
+
+    def cut_all(self) -> None:
+        """End every one, now."""
+        for watch in (*self._open, *self._turned_away):
+            CONNECTIONS_CUT.labels(Cut.DRAIN.value).inc()
+            if watch.transport is not None:
+                watch.transport.abort()
+
+    async def wait_none_left(self, timeout_s: float) -> bool:
+        """Whether every client has hung up within that time."""
+        try:
+            await asyncio.wait_for(self._none_left.wait(), timeout_s)
+        except TimeoutError:
+            return False
+        return True
+
+
+def _address_of(transport: asyncio.Transport) -> str:
+    """Whose connection it is: an IPv4 address, or the /64 that an IPv6 customer gets; empty where it has none."""
+    peer = transport.get_extra_info("peername")
+    if not peer or not isinstance(peer, tuple):
+        return ""
+    address = ipaddress.ip_address(str(peer[0]).partition("%")[0])
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is None:
+        return str(ipaddress.ip_network((int(address), 64), strict=False))
+    return str(address)
