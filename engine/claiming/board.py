@@ -7,14 +7,14 @@ whether this process could serve. What is not on it is looked for again before a
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence, Set
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import structlog
 from msgspec import Struct
 
 from engine.claiming.clock import StoreClock
 from engine.domain.campaign import Catalogue, CatalogueWave
-from engine.domain.decisions import WaveState
+from engine.domain.decisions import WaveState, WaveStatus
 from engine.errors import HotStoreError, HotStoreUnavailable
 from engine.hotstore.store import HotStore
 from engine.hotstore.view import ShardView, loaded_campaigns, read_shard
@@ -24,8 +24,6 @@ from engine.settings import Settings
 log = structlog.get_logger(__name__)
 
 Kept = TypeVar("Kept")
-
-WaveStatus = Literal["scheduled", "open", "paused", "sold_out", "closed", "cancelled"]
 
 LOOKS_PER_SECOND_MAX = 20
 """Looks for a wave that is not on the board, in one process: made-up ids must not become a load on the stores."""
@@ -55,15 +53,7 @@ class LiveWave(Struct, frozen=True):
 
     def status(self, now_ms: int) -> WaveStatus:
         """What the wave is doing at that instant of the store's clock."""
-        if self.state.state == "cancelled":
-            return "cancelled"
-        if self.state.state == "closed" or now_ms >= self.state.closes_ms:
-            return "closed"
-        if now_ms < self.state.opens_ms:
-            return "scheduled"
-        if self.state.state == "paused" or self.stopped:
-            return "paused"
-        return "sold_out" if not any(self.left.values()) else "open"
+        return self.state.status(now_ms, is_stopped=bool(self.stopped), is_anything_left=any(self.left.values()))
 
 
 class Board:

@@ -11,6 +11,9 @@ from engine.domain.campaign import Cap, Catalogue, CatalogueWave, Limit
 from engine.domain.outcome import Claim
 
 WaveFlag = Literal["live", "paused", "closed", "cancelled"]
+"""What acts have made of a wave."""
+WaveStatus = Literal["scheduled", "open", "paused", "sold_out", "closed", "cancelled"]
+"""What a wave is doing at an instant, as people are told."""
 
 
 class Rules(Struct, frozen=True):
@@ -56,6 +59,18 @@ class WaveState(Struct, frozen=True):
         """How many units of that offer the wave has more (or less) than its campaign gives it, by rollovers."""
         gained = sum(units.get(offer_no, 0) for units in self.rolled_in.values())
         return gained - (self.rolled_out or {}).get(offer_no, 0)
+
+    def status(self, now_ms: int, *, is_stopped: bool, is_anything_left: bool) -> WaveStatus:
+        """What the wave is doing at that instant of the store's clock. `is_stopped`: its whole campaign is."""
+        if self.state == "cancelled":
+            return "cancelled"
+        if self.state == "closed" or now_ms >= self.closes_ms:
+            return "closed"
+        if now_ms < self.opens_ms:
+            return "scheduled"
+        if self.state == "paused" or is_stopped:
+            return "paused"
+        return "open" if is_anything_left else "sold_out"
 
     @classmethod
     def of(cls, catalogue: Catalogue, wave: CatalogueWave) -> "WaveState":

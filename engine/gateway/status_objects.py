@@ -5,8 +5,9 @@ Lists of accounts (`allow`, `deny`) are never shown; that there is a list is.
 
 from typing import Any
 
-from engine.claiming.board import LiveWave, WaveStatus
+from engine.claiming.board import LiveWave
 from engine.domain.campaign import Catalogue, CatalogueOffer, CatalogueWave, Eligibility, Promise
+from engine.domain.decisions import WaveStatus
 from engine.gateway.instants import rfc3339
 
 Members = dict[str, Any]

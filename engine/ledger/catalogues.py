@@ -56,15 +56,36 @@ async def all_catalogues(ledger: Ledger, sandboxes: bool = True) -> list[Catalog
 async def find_wave(ledger: Ledger, wave: str) -> tuple[Catalogue, CatalogueWave, WaveRow] | None:
     """The wave with that id, its campaign, and how it stands; None where no campaign has it now."""
     async with ledger.snapshot() as connection:
-        campaign = await connection.fetchval(_SQL["campaign_of_wave"], wave)
-        if campaign is None:
-            return None
-        catalogue = (await catalogues_within(connection, campaign))[campaign]
-        rows = await connection.fetch(_SQL["waves"], campaign)
-    row = next(row for row in rows if row["id"] == wave)
+        return await find_wave_within(connection, wave)
+
+
+async def find_wave_within(connection: Any, wave: str) -> tuple[Catalogue, CatalogueWave, WaveRow] | None:
+    """The same, read on a connection that sees one state of the ledger."""
+    campaign = await connection.fetchval(_SQL["campaign_of_wave"], wave)
+    if campaign is None:
+        return None
+    catalogue, rows = await _with_rows(connection, campaign)
     found = next(each for each in catalogue.waves if each.id == wave)
-    closed_at_ms = 0 if row["closed_at"] is None else unix_ms(row["closed_at"])
-    return catalogue, found, WaveRow(row["state"], row["reason"], closed_at_ms)
+    return catalogue, found, rows[found.no]
+
+
+async def find_campaign(ledger: Ledger, campaign: str) -> tuple[Catalogue, dict[int, WaveRow]] | None:
+    """The campaign with that id, and how each of its waves stands, by number; None where there is none such."""
+    async with ledger.snapshot() as connection:
+        if await connection.fetchval(_SQL["campaign_no"], campaign) is None:
+            return None
+        return await _with_rows(connection, campaign)
+
+
+async def _with_rows(connection: Any, campaign: str) -> tuple[Catalogue, dict[int, WaveRow]]:
+    """A campaign that is there, and its waves as they stand. Waves that left its file are not among them."""
+    catalogue = (await catalogues_within(connection, campaign))[campaign]
+    rows = await connection.fetch(_SQL["waves"], campaign)
+    return catalogue, {row["wave_no"]: _standing(row) for row in rows}
+
+
+def _standing(row: Any) -> WaveRow:
+    return WaveRow(row["state"], row["reason"], 0 if row["closed_at"] is None else unix_ms(row["closed_at"]))
 
 
 async def read_promises(ledger: Ledger, campaign_no: int) -> Promises:

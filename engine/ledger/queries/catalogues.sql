@@ -27,6 +27,9 @@ from stocks s join campaigns c using (campaign_no)
 where $1::text is null or c.id = $1
 order by s.campaign_no, s.wave_no, s.offer_no
 
+-- name: campaign_no
+select campaign_no from campaigns where id = $1
+
 -- name: campaign_of_wave
 select c.id from waves w join campaigns c using (campaign_no) where w.id = $1 and not w.withdrawn
 
