@@ -10,6 +10,8 @@ from typing import Protocol
 
 import structlog
 
+from engine.telemetry import LOOP_FAILURES
+
 log = structlog.get_logger(__name__)
 
 
@@ -62,6 +64,7 @@ class Loop:
                 self.failures = 0
             except Exception as error:  # noqa: BLE001 - the loop outlives a bad pass; it is logged and counted
                 self.failures += 1
+                LOOP_FAILURES.labels(self.name).inc()
                 log.warning(
                     "pass failed", loop=self.name, failures=self.failures, error=f"{type(error).__name__}: {error}"
                 )

@@ -13,10 +13,14 @@ import structlog
 from engine.domain.outcome import Claim
 from engine.errors import LedgerError
 from engine.settings import Settings
+from engine.telemetry import CLAIM_STEP_SECONDS
+from engine.telemetry.tracing import traced_here
 
 log = structlog.get_logger(__name__)
 
 Place = tuple[int, int]
+
+ONE_IN = 16
 
 
 class SettledWatch:
@@ -27,6 +31,7 @@ class SettledWatch:
         self._settings = settings
         self._waiting: dict[str, list[tuple[Claim, asyncio.Future[bool]]]] = {}
         self._somebody = asyncio.Event()
+        self._waits = 0
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -53,10 +58,23 @@ class SettledWatch:
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(campaign, []).append((claim, future))
         self._somebody.set()
+        began_s = time.perf_counter()
         try:
             return await asyncio.wait_for(future, self._settings.settle_deadline_ms / 1000)
         except TimeoutError:
             return False
+        finally:
+            self._watch_wait(began_s)
+
+    def _watch_wait(self, began_s: float) -> None:
+        """One wait in sixteen is measured, as with the other steps of a claim."""
+        ended_s = time.perf_counter()
+        if not self._waits % ONE_IN:
+            CLAIM_STEP_SECONDS.labels("ack").observe(ended_s - began_s)
+        self._waits += 1
+        trace = traced_here()
+        if trace is not None:
+            trace.step("ack", began_s, ended_s)
 
     async def _run(self) -> None:
         while True:

@@ -8,6 +8,8 @@ from typing import Final, Literal, NamedTuple
 
 from msgspec import Struct
 
+from engine.telemetry.tracing import Trace
+
 Language = Literal["en", "zh"]
 Headers = tuple[tuple[str, str], ...]
 
@@ -39,6 +41,14 @@ class Heading(Struct, frozen=True):
     """The peer's; that of a proxy where there is one."""
     request_id: str = ""
     """The client's own name for it, or one made here (`request_ids`)."""
+    method: str = ""
+    route: str = ""
+    """As the routes are written, `/v1/waves/{wave}`; empty where none fits. For logs and traces: what was really asked
+    for can hold anything."""
+    began_s: float = 0.0
+    """When its headers were there, by `time.perf_counter`."""
+    trace: Trace | None = None
+    """Where it is traced."""
 
 
 class Answer(Struct, frozen=True):

@@ -65,7 +65,9 @@ def _read_heading(request: web.BaseRequest) -> Heading:
 
 def _route_of(request: web.BaseRequest) -> str:
     """The route that it took, as it is written; empty where it took none."""
-    resource = request.match_info.route.resource if isinstance(request, web.Request) else None
+    if not isinstance(request, web.Request) or request._match_info is None:  # bytes that never became a request
+        return ""
+    resource = request.match_info.route.resource
     return "" if resource is None else resource.canonical
 
 

@@ -18,6 +18,7 @@ from redis.backoff import NoBackoff
 from engine.domain.outcome import Ack
 from engine.errors import AckImpossible, CannotRun, HotStoreError, HotStoreUnavailable, ReplyLost
 from engine.settings import Settings
+from engine.telemetry import HOT_STORE_FAILURES
 
 log = structlog.get_logger(__name__)
 
@@ -131,12 +132,17 @@ class HotStore:
         except failures.ResponseError as error:
             if len(commands) > 1:  # answers of the commands behind it are still on their way
                 await connection.disconnect(nowait=True)
-            raise _failure_of(error) from error
+            failure = _failure_of(error)
+            if not isinstance(error, failures.NoScriptError):  # which only asks for the script's text
+                HOT_STORE_FAILURES.labels("refused" if isinstance(failure, HotStoreUnavailable) else "error").inc()
+            raise failure from error
         except failures.BusyLoadingError as error:
             await connection.disconnect(nowait=True)
+            HOT_STORE_FAILURES.labels("refused").inc()
             raise HotStoreUnavailable(f"Redis is loading its data: {error}") from error
         except (failures.RedisError, OSError, TimeoutError) as error:
             await connection.disconnect(nowait=True)
+            HOT_STORE_FAILURES.labels("lost").inc()
             raise ReplyLost(f"Redis did not answer: {error}") from error
         except asyncio.CancelledError:
             await connection.disconnect(nowait=True)
@@ -148,6 +154,7 @@ class HotStore:
         try:
             return await self._pool.get_connection()  # type: ignore[no-untyped-call]  # redis-py leaves it bare
         except (failures.RedisError, OSError, TimeoutError) as error:
+            HOT_STORE_FAILURES.labels("connect").inc()
             raise HotStoreUnavailable(f"Redis is not reachable: {error}") from error
 
     async def _greet(self, connection: Any) -> None:

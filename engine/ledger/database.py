@@ -16,6 +16,7 @@ import structlog
 from engine.errors import AckImpossible, LedgerError, LedgerRefused, LedgerUnavailable, SettingsError
 from engine.ledger.queries import load_queries
 from engine.settings import Settings
+from engine.telemetry import LEDGER_FAILURES
 
 log = structlog.get_logger(__name__)
 
@@ -28,6 +29,7 @@ NEEDED_FOR_SETTLED = {
 }
 """Without these a commit can be answered before it would survive a loss of power (DESIGN 4)."""
 
+_KINDS = {LedgerUnavailable: "away", LedgerRefused: "refused"}
 _DATA = ("22", "23")
 _AWAY = ("08", "25", "28", "3D", "40", "53", "55", "57", "58", "XX")
 """SQLSTATE classes of a server that cannot do it now: connection, transaction ended, login, database,
@@ -139,8 +141,11 @@ def failures() -> Iterator[None]:
     except asyncpg.exceptions.ClientConfigurationError as error:
         raise SettingsError(f"database_url: {error}") from error
     except asyncpg.PostgresError as error:
-        raise _failure_of(error) from error
+        failure = _failure_of(error)
+        LEDGER_FAILURES.labels(_KINDS.get(type(failure), "error")).inc()
+        raise failure from error
     except (asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
+        LEDGER_FAILURES.labels("away").inc()
         raise LedgerUnavailable(f"Postgres is not reachable: {error or type(error).__name__}") from error
 
 

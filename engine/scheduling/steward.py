@@ -35,6 +35,7 @@ from engine.scheduling import acts
 from engine.scheduling.performing import Actor
 from engine.service import Loop
 from engine.settings import Settings
+from engine.telemetry import LEADS
 
 log = structlog.get_logger(__name__)
 
@@ -79,6 +80,7 @@ class Steward:
         await self._passes.stop()
         await self._leading.stop()
         lease, self._lease = self._lease, None
+        LEADS.labels(ROLE).set(0)
         if lease is not None:
             try:
                 await release_lease(self._ledger, lease)
@@ -106,6 +108,7 @@ class Steward:
             except LeaseLost:
                 log.warning("another steward leads", term=lease.term)
                 self._lease = None
+                LEADS.labels(ROLE).set(0)
                 return
             except ShardBroken as error:
                 log.error("shard needs a person", campaign=catalogue.id, error=str(error))
@@ -118,6 +121,7 @@ class Steward:
     async def _lead(self) -> None:
         before = self._lease
         self._lease = await take_lease(self._ledger, ROLE, self._holder, self._settings.lease_ms)
+        LEADS.labels(ROLE).set(int(self._lease is not None))
         if self._lease is not None and (before is None or before.term != self._lease.term):
             log.info("leads", role=ROLE, term=self._lease.term)
 

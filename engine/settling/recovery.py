@@ -13,6 +13,7 @@ that slept too long is refused by the store.
     4  check and bind   what was loaded equals the ledger, and is not less than the shard itself had; one write flips it
 """
 
+import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
@@ -36,6 +37,8 @@ from engine.ledger.database import Ledger
 from engine.ledger.epochs import last_of_epoch, latest_wave_states, read_stopped
 from engine.settings import Settings
 from engine.settling.settler import Settler
+from engine.telemetry import RECOVERIES, RECOVERY_SECONDS
+from engine.telemetry.tracing import span
 
 log = structlog.get_logger(__name__)
 
@@ -87,6 +90,18 @@ class Recovery:
 
     async def recover(self, catalogue: Catalogue, term: int) -> Recovered:
         """Steps 0 to 4. Raises LeaseLost, ShardBroken, or a store's error; then it may be begun again."""
+        began_s = time.monotonic()
+        try:
+            with span("recover", campaign=catalogue.id):
+                recovered = await self._recover(catalogue, term)
+        except BaseException:
+            RECOVERIES.labels("failed").inc()
+            raise
+        RECOVERIES.labels("loaded" if recovered.loaded else "as_it_was").inc()
+        RECOVERY_SECONDS.observe(time.monotonic() - began_s)
+        return recovered
+
+    async def _recover(self, catalogue: Catalogue, term: int) -> Recovered:
         campaign = catalogue.id
         seen, cursor = await self._close_epoch(catalogue, term)
         await load.drop_other_epochs(self._store, campaign, seen.epoch, term)

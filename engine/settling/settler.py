@@ -13,7 +13,8 @@ from engine.ledger.catalogues import Promises, read_promises
 from engine.ledger.cursors import Cursor
 from engine.ledger.database import Ledger
 from engine.ledger.settlement import VoucherRow, settle
-from engine.telemetry import SETTLE_SECONDS, SETTLED_CLAIMS
+from engine.telemetry import SETTLE_BATCH, SETTLE_SECONDS, SETTLED_CLAIMS
+from engine.telemetry.tracing import span
 
 _Grounds = tuple[int, int, int, int]
 """What a voucher's period depends on: wave_no, offer_no, terms_version, claimed_at_ms."""
@@ -49,8 +50,9 @@ class Settler:
         acts = [entry for entry in due if entry.act is not None]
         promises = await self._promises(cursor, acts)
         vouchers = _vouchers(cursor, promises, claims)
-        with SETTLE_SECONDS.time():
+        with SETTLE_SECONDS.time(), span("settle", campaign=cursor.campaign, claims=len(claims), acts=len(acts)):
             after = await settle(self._ledger, cursor, due[-1].last, claims, vouchers, acts)
+        SETTLE_BATCH.observe(after.last - cursor.last)
         self._known[cursor.campaign_no] = _Known(after, promises)
         SETTLED_CLAIMS.labels(cursor.campaign).inc(len(claims))
         return after

@@ -45,7 +45,7 @@ from engine.service import Loop
 from engine.settings import Settings
 from engine.settling.settler import Settler
 from engine.settling.trimming import Place, PlaceHistory
-from engine.telemetry import CURSORS_MOVED, LOG_LAG, SHARD_ALARMS
+from engine.telemetry import CURSORS_MOVED, LEADS, SHARD_ALARMS
 
 log = structlog.get_logger(__name__)
 
@@ -104,6 +104,7 @@ class Writer:
         await self._drain()
         await self._leading.stop()
         lease, self._lease = self._lease, None
+        LEADS.labels(ROLE).set(0)
         if lease is not None:
             try:
                 await release_lease(self._ledger, lease)
@@ -117,8 +118,11 @@ class Writer:
 
     async def _lead(self) -> None:
         before, asked_s = self._lease, time.monotonic()
-        self._lease = await take_lease(self._ledger, ROLE, self._holder, self._settings.lease_ms)
-        self._lease_end_s = asked_s + self._settings.lease_ms / 1000
+        try:
+            self._lease = await take_lease(self._ledger, ROLE, self._holder, self._settings.lease_ms)
+            self._lease_end_s = asked_s + self._settings.lease_ms / 1000
+        finally:  # a ledger that is away lets the lease run out
+            LEADS.labels(ROLE).set(int(self.leads))
         if self._lease is not None and self._lease != before:
             log.info("leads", role=ROLE, term=self._lease.term)
 
@@ -203,8 +207,6 @@ class Writer:
 
     async def _settle(self, cursor: Cursor, entries: list[LogEntry]) -> None:
         campaign = cursor.campaign
-        if entries[-1].epoch == cursor.epoch:
-            LOG_LAG.labels(campaign).set(entries[-1].last - cursor.last)
         try:
             after = await self._settler.settle(cursor, entries)
         except (CursorMoved, ShardBroken, LedgerRefused) as error:
@@ -218,7 +220,6 @@ class Writer:
                 await self._alarm(now, error)
             return
         self._cursors[campaign] = after
-        LOG_LAG.labels(campaign).set(max(0, entries[-1].last - after.last))
 
     async def _alarm(self, cursor: Cursor, error: DropwaveError) -> None:
         log.error("shard stopped: a person has to look", campaign=cursor.campaign, error=str(error))

@@ -24,8 +24,9 @@ ANSWERS: Final = Counter(
 )
 CLAIM_STEP_SECONDS: Final = Histogram(
     "dropwave_claim_step_seconds",
-    "Time in each step of a claim: authenticate, read, decide (queue, script and ack as the request sees them), render"
-    " of one claim in 16; queue (of its oldest claim) and script of every batch.",
+    "Time in each step of a claim. Of one claim in 16: receive (its body), authenticate, read, decide (queue, script"
+    " and ack as the request sees them), render, whole, and ack (the wait for the ledger, where ack is settled)."
+    " Of every batch: queue (of its oldest claim), script.",
     ["step"],
     buckets=_STEP_SECONDS,
 )
@@ -68,9 +69,7 @@ REQUESTS_IN_FLIGHT: Final = Gauge(
     "Requests of users that wait for their answer, over all gateways.",
     multiprocess_mode="livesum",
 )
-REQUESTS_SHED: Final = Counter(
-    "dropwave_requests_shed", "Requests told `busy` unread because too many were in flight."
-)
+REQUESTS_SHED: Final = Counter("dropwave_requests_shed", "Requests told `busy` unread because too many were in flight.")
 BOARD_AGE: Final = Gauge(
     "dropwave_board_age_seconds",
     "Age of the oldest picture of the waves that a gateway shows.",
@@ -118,4 +117,114 @@ CURSORS_MOVED: Final = Counter(
 )
 SHARD_ALARMS: Final = Counter(
     "dropwave_shard_alarms", "Times a shard was stopped because its log contradicted the ledger.", ["campaign"]
+)
+
+# --- what the board shows ---------------------------------------------------------------------------
+
+WAVES: Final = Gauge(
+    "dropwave_waves", "Waves in the hot store, by what they are doing.", ["state"], multiprocess_mode="livemostrecent"
+)
+OPEN_OFFERS: Final = Gauge(
+    "dropwave_open_offers",
+    "Offers of waves that are open or paused, by whether they have stock (in_stock, sold_out).",
+    ["stock"],
+    multiprocess_mode="livemostrecent",
+)
+UNITS_LEFT: Final = Gauge(
+    "dropwave_units_left",
+    "Units left in the waves of a campaign that are open or paused.",
+    ["campaign"],
+    multiprocess_mode="livemostrecent",
+)
+NEXT_OPENING: Final = Gauge(
+    "dropwave_next_opening_timestamp_seconds",
+    "When the next wave opens, by the hot store's clock (Unix time); 0 where none is scheduled.",
+    multiprocess_mode="livemostrecent",
+)
+SHARD_BOUND: Final = Gauge(
+    "dropwave_shard_bound",
+    "1 where a claim on the shard would be decided; 0 while it is recovered or waits for that.",
+    ["campaign"],
+    multiprocess_mode="livemin",
+)
+SHARD_EPOCH: Final = Gauge(
+    "dropwave_shard_epoch", "Epoch of the shard; each recovery raises it.", ["campaign"], multiprocess_mode="livemax"
+)
+
+# --- roles, recovery, stores ------------------------------------------------------------------------
+
+LEADS: Final = Gauge(
+    "dropwave_leads", "How many processes hold the role; 1 is right.", ["role"], multiprocess_mode="livesum"
+)
+LOG_LAG_SECONDS: Final = Gauge(
+    "dropwave_log_lag_seconds",
+    "How long the oldest decision that the ledger does not have has been in the log, by the hot store's clock.",
+    ["campaign"],
+    multiprocess_mode="livemostrecent",
+)
+SETTLE_BATCH: Final = Histogram(
+    "dropwave_settle_decisions",
+    "Decisions in one settling transaction.",
+    buckets=(1, 8, 64, 512, 2_048, 8_192, 32_768),
+)
+RECOVERIES: Final = Counter(
+    "dropwave_recoveries", "Recoveries of a shard, by how they ended (as_it_was, loaded, failed).", ["outcome"]
+)
+RECOVERY_SECONDS: Final = Histogram(
+    "dropwave_recovery_seconds",
+    "A recovery that ended with the shard bound.",
+    buckets=(0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0),
+)
+HOT_STORE_FAILURES: Final = Counter(
+    "dropwave_hot_store_failures",
+    "Calls to Redis that failed: connect (not reachable), refused (nothing done), lost (no answer), error.",
+    ["kind"],
+)
+LEDGER_FAILURES: Final = Counter(
+    "dropwave_ledger_failures",
+    "Statements or transactions that Postgres did not do: away, refused (the data), error.",
+    ["kind"],
+)
+LOOP_FAILURES: Final = Counter(
+    "dropwave_loop_failures", "Passes of a background task that ended in an error; it goes on.", ["loop"]
+)
+
+# --- processes --------------------------------------------------------------------------------------
+
+BUILD_INFO: Final = Gauge(
+    "dropwave_build_info", "1; the labels say what runs here.", ["version", "python"], multiprocess_mode="livemax"
+)
+PROCESS_MEMORY: Final = Gauge(
+    "dropwave_process_resident_memory_bytes", "Memory of a process.", ["role"], multiprocess_mode="liveall"
+)
+PROCESS_OPEN_FILES: Final = Gauge(
+    "dropwave_process_open_fds",
+    "Open descriptors of a process; each connection is one.",
+    ["role"],
+    multiprocess_mode="liveall",
+)
+PROCESS_OPEN_FILES_MAX: Final = Gauge(
+    "dropwave_process_max_fds", "Descriptors that a process may have.", ["role"], multiprocess_mode="liveall"
+)
+PROCESS_START: Final = Gauge(
+    "dropwave_process_start_time_seconds", "When a process began (Unix time).", ["role"], multiprocess_mode="liveall"
+)
+PROCESS_CPU: Final = Counter(
+    "dropwave_process_cpu_seconds", "Processor time, of all processes of a role together.", ["role"]
+)
+EVENT_LOOP_LAG: Final = Histogram(
+    "dropwave_event_loop_lag_seconds",
+    "How much later than asked for the event loop wakes up a task that sleeps: what everything else waits too.",
+    ["role"],
+    buckets=(0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0),
+)
+GC_PAUSE: Final = Histogram(
+    "dropwave_gc_pause_seconds",
+    "Full garbage collections, in which a process does nothing else.",
+    ["role"],
+    buckets=(0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0),
+)
+SPANS: Final = Counter("dropwave_spans", "Spans of traces, sent to the collector or lost on the way.", ["fate"])
+ACCESS_LINES_LEFT_OUT: Final = Counter(
+    "dropwave_access_lines_left_out", "Lines of the access log above what may be written in a second."
 )

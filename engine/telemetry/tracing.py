@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
     from opentelemetry.trace import SpanContext, Tracer
 
-Attributes = Mapping[str, str | int | float | bool]
+Attributes = Mapping[str, str | int]
 
 QUEUE_SPANS_MAX: Final = 2_048
 """Spans that wait for the collector: a hundred seconds of the default rate. What comes on top is dropped."""
@@ -37,9 +37,7 @@ SEND_EVERY_MS: Final = 1_000
 SEND_TIMEOUT_S: Final = 5.0
 STOP_WITHIN_S: Final = 2.0
 """At the end the queue is sent for at most this long; then it is given up."""
-_TRACEPARENT: Final = re.compile(
-    r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})(?:-.*)?"
-)
+_TRACEPARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})(?:-.*)?")
 """W3C Trace Context, 3.2: version, trace, parent, flags."""
 
 TRACE: Final["ContextVar[Trace | None]"] = ContextVar("trace", default=None)
@@ -104,10 +102,8 @@ class _Sampling:
     def request(self, traceparent: str) -> Trace | None:
         """A trace for a request, or None. A caller that says it does not trace is not traced."""
         found = _TRACEPARENT.fullmatch(traceparent) if traceparent else None
-        if found is None:
-            wanted = random.random() < self._ratio  # noqa: S311 - picks a sample, keeps no secret
-        else:
-            wanted = bool(int(found[1], 16) & 1)
+        by_chance = random.random() < self._ratio  # noqa: S311 - picks a sample, keeps no secret
+        wanted = by_chance if found is None else bool(int(found[1], 16) & 1)
         if not wanted or not self.has_room():
             return None
         return Trace(self.tracer, None if found is None else _parent_of(traceparent), "request")
@@ -177,7 +173,7 @@ class Tracing:
 
     async def start(self) -> None:
         """Begin to trace. Raises CannotRun where the libraries are not installed."""
-        global _sampling  # noqa: PLW0603 - one tracing for a process, found without being handed through every call
+        global _sampling  # one for a process: found without being handed through every call
         if self._provider is None:
             try:
                 self._provider = _provider(self._role, self._endpoint)
@@ -190,7 +186,7 @@ class Tracing:
 
     async def stop(self) -> None:
         """Send what waits, for at most STOP_WITHIN_S."""
-        global _sampling  # noqa: PLW0603 - see start
+        global _sampling
         provider, self._provider = self._provider, None
         if provider is None:
             return
@@ -263,5 +259,5 @@ def _parent_of(traceparent: str) -> "Context":
     return TraceContextTextMapPropagator().extract({"traceparent": traceparent})
 
 
-def _clean(attributes: Attributes) -> dict[str, str | int | float | bool]:
+def _clean(attributes: Attributes) -> dict[str, str | int]:
     return {name: hide_secrets(value) if isinstance(value, str) else value for name, value in attributes.items()}
