@@ -11,6 +11,7 @@ import click
 from engine.cli.audit import audit
 from engine.cli.campaigns import campaign
 from engine.cli.rehearse import rehearse
+from engine.cli.report import report
 from engine.cli.roles import gateway, migrate, steward, up, writer
 from engine.cli.stop import start_all, stop_all
 from engine.cli.tokens import tickets, token
@@ -37,6 +38,7 @@ for command in (
     start_all,
     rehearse,
     audit,
+    report,
     trail,
     token,
     tickets,

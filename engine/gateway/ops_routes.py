@@ -16,6 +16,7 @@ from engine.gateway.callers import Doorkeeper
 from engine.gateway.ops_acts import ActsEndpoint
 from engine.gateway.ops_bodies import check_campaign_type
 from engine.gateway.ops_campaigns import CampaignsEndpoint
+from engine.gateway.ops_reports import ReportEndpoint
 from engine.gateway.parts import GatewayParts
 from engine.gateway.refusals import Problem, refuse
 from engine.gateway.requests import TOO_LARGE, expect_within, heading_of, read_body, response_of
@@ -73,6 +74,7 @@ def add_ops_routes(app: web.Application, parts: GatewayParts, doorkeeper: Doorke
     """Add `/v1/ops/…`."""
     routes = _Routes(app, parts.settings.ops_body_bytes_max, doorkeeper, sender)
     acts, campaigns = ActsEndpoint(parts, doorkeeper), CampaignsEndpoint(parts, doorkeeper)
+    reports = ReportEndpoint(parts, doorkeeper)
     see, act = routes.see, routes.act
 
     def act_on_wave(name: str) -> WithBody:
@@ -97,6 +99,11 @@ def add_ops_routes(app: web.Application, parts: GatewayParts, doorkeeper: Doorke
         "/v1/ops/waves/{wave}/audit",
         lambda request: acts.audit(request.match_info["wave"], heading_of(request)),
         has_head=False,  # it would take as long, and say nothing
+    )
+    see(
+        "/v1/ops/waves/{wave}/report",
+        lambda request: reports.report(request.match_info["wave"], heading_of(request)),
+        has_head=False,  # likewise
     )
     for name in acts.acts:
         act("POST", f"/v1/ops/waves/{{wave}}/{name}", act_on_wave(name))

@@ -10,6 +10,7 @@ from engine.gateway.openapi.operations import OPERATIONS, refusals_of
 from engine.gateway.openapi.ops_shapes import OPS_SHAPES
 from engine.gateway.openapi.page_shapes import PAGE_SHAPES
 from engine.gateway.openapi.problem_shapes import body_shape, camel, problem_example, problem_shapes
+from engine.gateway.openapi.report_shapes import REPORT_SHAPES
 from engine.gateway.openapi.shapes import identifier, text
 from engine.gateway.problems import KINDS
 
@@ -66,7 +67,7 @@ def build_document() -> dict[str, Any]:
             "parameters": PARAMETERS,
             "headers": HEADERS,
             "responses": dict(sorted(_refusals())),
-            "schemas": {**CLAIM_SHAPES, **PAGE_SHAPES, **OPS_SHAPES, **problem_shapes()},
+            "schemas": {**CLAIM_SHAPES, **PAGE_SHAPES, **OPS_SHAPES, **REPORT_SHAPES, **problem_shapes()},
         },
     }
 

@@ -200,6 +200,18 @@ _LOOKS: Final = (
         ),
         has_head=False,
     ),
+    Operation(
+        "get",
+        f"{_WAVE}/report",
+        "report_wave",
+        "operators",
+        "viewer",
+        Words("Report on a wave", "批次报告"),
+        _shown("Report", Words("What was given out, and how much of it is settled", "发放情况及其落库程度")),
+        frozenset({"unknown_wave", "busy"}),
+        Words("From the ledger, at any time; no personal data.", "取自账本，随时可查；不含个人信息。"),
+        has_head=False,
+    ),
 )
 
 OPS_OPERATIONS: Final = (

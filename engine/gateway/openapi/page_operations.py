@@ -10,7 +10,7 @@ from engine.telemetry import METRICS_TYPE
 
 _JSON: Final = "application/json"
 _HTML: Final = "text/html"
-_TAGGED: Final = ("Cache-Control", "ETag")
+_TAGGED: Final = ("Cache-Control", "ETag", "Left-Read-At-Ms")
 _SAME: Final = Success(304, Words("The client has it already", "客户端已有最新内容"), (), _TAGGED)
 
 
@@ -29,7 +29,7 @@ PAGE_OPERATIONS: Final = (
         _page(
             "CampaignPage", Words("Rules, offers with their current terms, schedule", "规则、券及其当前条款、时间安排")
         ),
-        frozenset({"not_found", "recovering"}),
+        frozenset({"not_found", "busy", "recovering"}),
         parameters=("IfNoneMatch",),
     ),
     Operation(
