@@ -18,12 +18,13 @@ from engine.claiming.archive import Archive
 from engine.claiming.board import Board
 from engine.claiming.clock import StoreClock
 from engine.claiming.desks import Desks
+from engine.claiming.figures import BoardFigures
 from engine.claiming.holdings import Holdings
 from engine.claiming.settled import SettledWatch
 from engine.domain.campaign import Campaign
 from engine.domain.tickets import TicketBook
 from engine.embedded.running import address_of
-from engine.errors import CannotRun
+from engine.errors import CannotRun, HotStoreError
 from engine.gateway.identity.upkeep import TokenUpkeep
 from engine.gateway.keyring import Keyring
 from engine.gateway.parts import GatewayParts, OpsPart
@@ -34,15 +35,20 @@ from engine.ledger.cursors import all_cursors
 from engine.ledger.database import Ledger
 from engine.ledger.migrate import require_migrated
 from engine.readiness import announce_ready
+from engine.reporting.wave_report import report_on
 from engine.scheduling.operations import Operations
 from engine.scheduling.performing import Actor
 from engine.scheduling.steward import Steward
 from engine.service import Service
 from engine.settings import Settings
+from engine.settling.lag import LagWatch
 from engine.settling.recovery import Recovery
 from engine.settling.settler import Settler
 from engine.settling.writer import Writer
 from engine.telemetry import forget_process
+from engine.telemetry.serving import MetricsServer
+from engine.telemetry.tracing import Tracing, wants_traces
+from engine.telemetry.vitals import Vitals
 
 log = structlog.get_logger(__name__)
 
@@ -95,6 +101,18 @@ async def ledger_only(settings: Settings) -> AsyncIterator[Ledger]:
         await ledger.close()
 
 
+@asynccontextmanager
+async def ledger_first(settings: Settings) -> AsyncIterator[tuple[Ledger, HotStore | None, str]]:
+    """The ledger, and the hot store where it can be reached; else None, and why. Raises CannotRun like `connected`."""
+    async with ledger_only(settings) as ledger, AsyncExitStack() as stack:
+        try:
+            store = await stack.enter_async_context(hot_store_only(settings))
+        except (CannotRun, HotStoreError) as error:
+            yield ledger, None, str(error)
+        else:
+            yield ledger, store, ""
+
+
 def _require_address(name: str, url: str) -> None:
     if not url:
         raise CannotRun(
@@ -107,6 +125,7 @@ def gateway_services(stores: Stores, settings: Settings) -> list[Service]:
     clock = StoreClock()
     archive = Archive(stores.ledger, settings)
     board = Board(stores.hot_store, clock, archive.find_wave, settings)
+    board.watchers.append(BoardFigures(board).see)
 
     async def places() -> Mapping[str, tuple[int, int]]:
         return {cursor.campaign: cursor.place for cursor in await all_cursors(stores.ledger)}
@@ -122,15 +141,16 @@ def gateway_services(stores: Stores, settings: Settings) -> list[Service]:
         holdings=Holdings(stores.hot_store, stores.ledger, board),
         tickets=TicketBook(keyring.ticket_keys),
         tokens=tokens.reader,
-        ops=ops_part(stores),
+        ops=ops_part(stores, settings),
     )
     # The desks hear from the board's first reading; the server comes last and goes first.
     return [desks, board, tokens, Gateway(parts)]
 
 
-def ops_part(stores: Stores) -> OpsPart:
+def ops_part(stores: Stores, settings: Settings) -> OpsPart:
     """What operators reach through a gateway."""
     ledger = stores.ledger
+    unload_after_ms = settings.unload_after_ms
 
     async def apply(campaign: Campaign, actor: Actor, revision: int | None) -> Applied:
         return await apply_campaign(ledger, campaign, actor.name, reason=actor.reason, expected_revision=revision)
@@ -141,12 +161,13 @@ def ops_part(stores: Stores) -> OpsPart:
         plan=lambda campaign: plan_campaign(ledger, campaign),
         apply=apply,
         audit=lambda campaign, wave: audit(ledger, stores.hot_store, campaign, wave),
+        report=lambda wave: report_on(ledger, stores.hot_store, wave, unload_after_ms=unload_after_ms),
     )
 
 
 def writer_services(stores: Stores, settings: Settings) -> list[Service]:
-    """The writer by itself."""
-    return [Writer(stores.ledger, stores.hot_store, settings)]
+    """The writer, and how far the ledger is behind."""
+    return [LagWatch(stores.hot_store), Writer(stores.ledger, stores.hot_store, settings)]
 
 
 def steward_services(stores: Stores, settings: Settings) -> list[Service]:
@@ -158,6 +179,16 @@ def steward_services(stores: Stores, settings: Settings) -> list[Service]:
 def recovery_of(stores: Stores, settings: Settings) -> Recovery:
     """The procedure that brings shards into the hot store."""
     return Recovery(stores.hot_store, stores.ledger, Settler(stores.ledger), settings)
+
+
+def watching_services(role: str, settings: Settings) -> list[Service]:
+    """What tells of a process, whatever its role: traces and metrics, as far as they are wanted."""
+    services: list[Service] = [Vitals(role)]
+    if wants_traces(settings.otel_endpoint):
+        services.append(Tracing(role, settings.otel_endpoint, settings.trace_ratio, settings.traces_per_second_max))
+    if settings.metrics_port:
+        services.append(MetricsServer(settings.metrics_host, settings.metrics_port))
+    return services
 
 
 @asynccontextmanager
@@ -184,7 +215,7 @@ async def run_role(name: str, services: list[Service], settings: Settings) -> No
 
 
 async def _run_until(stop: asyncio.Event, name: str, services: list[Service], settings: Settings) -> None:
-    async with running(services):
+    async with running([*watching_services(name, settings), *services]):
         connected_to = f"Redis {address_of(settings.redis_url)}, Postgres {address_of(settings.database_url)}"
         announce_ready(connected_to)
         log.info("ready", role=name, connected_to=connected_to)

@@ -38,7 +38,9 @@ async def report(stage: Stage, wave_id: str = "now", unload_after_ms: int = UNLO
 async def claim_at_random(stage: Stage, seed: int, count: int) -> Counter[str]:
     """Claims of either wave's offers until so many were asked for; what was granted in wave 1, by offer."""
     draw = random.Random(seed)
-    asks = [ask(f"u{draw.randrange(200)}", draw.choice((1, 2, 3)), request_no=draw.choice((1, 2))) for _ in range(count)]
+    asks = [
+        ask(f"u{draw.randrange(200)}", draw.choice((1, 2, 3)), request_no=draw.choice((1, 2))) for _ in range(count)
+    ]
     for start in range(0, count, 50):
         await stage.drop.batch(*asks[start : start + 50])
     return Counter(f"o{claim.offer_no}" for claim in await stage.held_claims())
