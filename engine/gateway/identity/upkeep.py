@@ -32,7 +32,7 @@ class TokenUpkeep:
             published = parse_keys(content, path)
             self._watch = KeyWatch(path, content, self._use)
         self.reader = TokenReader(TokenKeys((*self._secrets, *published)), TokenRules.of(settings), self._cache)
-        self._loop = Loop("token upkeep", self._pass, PASS_S)
+        self._loop = Loop("token upkeep", self.look, PASS_S)
 
     async def start(self) -> None:
         """Begin to look at the file."""
@@ -43,7 +43,8 @@ class TokenUpkeep:
         await self._loop.stop()
         self._cache.publish()
 
-    async def _pass(self) -> None:
+    async def look(self) -> None:
+        """One pass: show the figures, read the file again."""
         self._cache.publish()
         if self._watch is not None:
             await self._watch.look()
