@@ -145,7 +145,9 @@ async def move(
 
 @wave.command("void-tickets")
 @wave_argument
-@click.option("--before", help='"YYYY-MM-DD HH:MM" in the campaign\'s zone, or RFC 3339; default: now.')
+@click.option(
+    "--before", help='"YYYY-MM-DD HH:MM" in the campaign\'s zone, or RFC 3339; default: now, so all that are out.'
+)
 @reason_option
 @actor_option
 @json_option
@@ -153,7 +155,11 @@ async def move(
 async def void_tickets(
     settings: Settings, wave_id: str, before: str | None, reason: str, actor: str, as_json: bool
 ) -> None:
-    """Void the tickets that were issued before an instant: their holders have to get new ones."""
+    """Void tickets: all that are out, or with --before those issued before an instant.
+
+    Their holders get `ticket_expired` and have to get new ones, which are good at once. Gateways hear of it within
+    a quarter of a second. What was claimed stands, and tokens are not touched.
+    """
     by = Actor(actor, reason)
     await _perform(settings, as_json, lambda operations: operations.void_tickets(wave_id, before, by))
 

@@ -105,7 +105,16 @@ async def test_moving_a_wave(drop: Drop, run: Run) -> None:
 
 
 async def test_voiding_tickets(drop: Drop, run: Run) -> None:
-    assert "tickets_void_before: - → 20" in said(await run("wave", "void-tickets", "open", *WHY))
+    """Without --before those that are out at that moment, by the store's clock; a later one goes further."""
+    earliest_ms = await drop.store.time_ms()
+    done = json.loads(said(await run("wave", "void-tickets", "open", "--json", *WHY)))
+    voided_ms = datetime.fromisoformat(done["after"]["tickets_void_before"]).timestamp() * 1000
+    assert done["before"]["tickets_void_before"] is None
+    assert earliest_ms <= voided_ms == (await drop.view()).waves[1].void_before_ms <= await drop.store.time_ms()
+    assert (await drop.view()).waves[2].void_before_ms == 0, "of this wave alone"
+    text = said(await run("wave", "void-tickets", "open", *WHY))
+    assert text.startswith("open: void-tickets done\n  tickets_void_before: 20")
+    assert (await drop.view()).waves[1].void_before_ms > voided_ms
     again = await run("wave", "void-tickets", "open", "--before", "2026-01-01 00:00", *WHY)
     assert said(again) == "open: it was so already, nothing done\n"
 
