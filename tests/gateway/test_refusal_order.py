@@ -42,6 +42,7 @@ def drop_settings(settings: Settings, redis_url: str, database_url: str) -> Sett
         body_bytes_max=BODY_BYTES_MAX,
         ops_body_bytes_max=OPS_BODY_BYTES_MAX,
         body_deadline_ms=300,
+        user_requests_per_second=0,  # the same few accounts ask all the time
         board_refresh_ms=100,  # eight times this without a look, and an unknown wave may be one that is being restored
     )
 
@@ -77,10 +78,17 @@ async def ask_all(drop: Drop, requests: Iterable[tuple[Set[str], dict[str, Any]]
 
 
 async def test_every_combination_of_what_a_claim_can_have_wrong_before_it_is_decided(drop: Drop) -> None:
-    await acts.void_tickets(
-        drop.stores.hot_store, "one", drop.live("one-open").wave.no, await drop.stores.hot_store.time_ms(), OPS
-    )
-    await wait_until(lambda: drop.live("one-open").state.void_before_ms)
+    slow = replace(drop.settings, user_requests_per_second=0.001, user_requests_burst=1)
+    async with running_gateway(slow, drop.stores) as gateway:
+        one, now_ms = drop.live("one-open").wave.no, await drop.stores.hot_store.time_ms()
+        await acts.void_tickets(drop.stores.hot_store, "one", one, now_ms, OPS)
+        await wait_until(lambda: gateway.live("one-open").state.void_before_ms)
+        assert told(await gateway.claim("nowhere", {"offer": "a"}, gateway.token("hasty"))) == "unknown_wave"
+        assert await ask_all(gateway, _claims(gateway)) == 2 * 3 * 2 * 2 * 8 * 3
+
+
+def _claims(drop: Drop) -> Iterable[tuple[Set[str], dict[str, Any]]]:
+    """Each account asks once, and `hasty` has done so already."""
     book = TicketBook(drop.keyring.ticket_keys)
 
     def ticket(wave_id: str) -> str:
@@ -101,6 +109,7 @@ async def test_every_combination_of_what_a_claim_can_have_wrong_before_it_is_dec
         Choice("ticket_expired", ticket("one-open")),
         Choice("ticket_mismatch", ticket("one-later")),
         Choice("forbidden", {"scope": "merchant"}),
+        Choice("too_many_requests", drop.token("hasty", city="宜昌")),
         Choice("not_eligible", {"city": "宜昌"}),
     ]
     bodies = [
@@ -109,23 +118,19 @@ async def test_every_combination_of_what_a_claim_can_have_wrong_before_it_is_dec
         Choice("unknown_offer", b'{"offers":["a","nothing"]}'),
     ]
     accounts = itertools.count()
-
-    def requests() -> Iterable[tuple[Set[str], dict[str, Any]]]:
-        for choices in itertools.product(methods, paths, sizes, types, callers, bodies):
-            method, path, size, kind, caller, body = choices
-            who = caller.value if isinstance(caller.value, str) else drop.token(f"u{next(accounts)}", **caller.value)
-            yield (
-                {choice.fault for choice in choices},
-                {
-                    "method": method.value,
-                    "path": path.value,
-                    "auth": who,
-                    "headers": {"Content-Type": kind.value},
-                    "data": body.value + size.value,
-                },
-            )
-
-    assert await ask_all(drop, requests()) == 2 * 3 * 2 * 2 * 7 * 3
+    for choices in itertools.product(methods, paths, sizes, types, callers, bodies):
+        method, path, size, kind, caller, body = choices
+        who = caller.value if isinstance(caller.value, str) else drop.token(f"u{next(accounts)}", **caller.value)
+        yield (
+            {choice.fault for choice in choices},
+            {
+                "method": method.value,
+                "path": path.value,
+                "auth": who,
+                "headers": {"Content-Type": kind.value},
+                "data": body.value + size.value,
+            },
+        )
 
 
 async def test_a_request_number_can_only_be_wrong_in_a_wave_that_there_is(drop: Drop) -> None:
@@ -147,26 +152,26 @@ ENDLESS = b"400\r\n" + b"x" * 1_024 + b"\r\n400\r\n" + b"x" * 1_024 + b"\r\n"
 BROKEN = b"4\r\nabcdX\r\n"
 
 
-@pytest.mark.parametrize(
-    ("told_first", "framing", "body", "wrong"),
-    [
-        ("timeout", HALF, b'{"offer"', {}),
-        ("timeout", HALF, b'{"offer"', {"auth": "Bearer x", "wave_id": "nowhere"}),
-        ("unsupported_media_type", HALF, b'{"offer"', {"kind": "text/plain", "auth": "Bearer x"}),
-        ("too_large", CHUNKS, ENDLESS, {"kind": "text/plain", "auth": "Bearer x"}),
-        ("unsupported_media_type", CHUNKS, BROKEN, {"kind": "text/plain", "auth": "Bearer x"}),
-        ("unauthenticated", CHUNKS, BROKEN, {"auth": "Bearer x", "wave_id": "nowhere"}),
-        ("invalid_request", CHUNKS, BROKEN, {"wave_id": "nowhere"}),
-    ],
-)
-async def test_a_body_that_cannot_be_read_is_told_in_its_turn(
-    drop: Drop, told_first: str, framing: str, body: bytes, wrong: dict[str, str]
-) -> None:
-    async with connected_to(drop.port) as connection:
-        connection.send(_head(drop, **({"auth": drop.token(), "framing": framing} | wrong)) + body)
-        reply = await connection.response()
-        assert (reply.code, reply.headers["connection"]) == (told_first, "close")
-        assert await connection.ended()
+UNREADABLE: list[tuple[str, str, bytes, dict[str, str]]] = [
+    ("timeout", HALF, b'{"offer"', {}),
+    ("timeout", HALF, b'{"offer"', {"auth": "Bearer x", "wave_id": "nowhere"}),
+    ("unsupported_media_type", HALF, b'{"offer"', {"kind": "text/plain", "auth": "Bearer x"}),
+    ("too_large", CHUNKS, ENDLESS, {"kind": "text/plain", "auth": "Bearer x"}),
+    ("unsupported_media_type", CHUNKS, BROKEN, {"kind": "text/plain", "auth": "Bearer x"}),
+    ("unauthenticated", CHUNKS, BROKEN, {"auth": "Bearer x", "wave_id": "nowhere"}),
+    ("invalid_request", CHUNKS, BROKEN, {"wave_id": "nowhere"}),
+]
+
+
+async def test_a_body_that_cannot_be_read_is_told_in_its_turn(drop: Drop) -> None:
+    async def check(told_first: str, framing: str, body: bytes, wrong: dict[str, str]) -> None:
+        async with connected_to(drop.port) as connection:
+            connection.send(_head(drop, **({"auth": drop.token(), "framing": framing} | wrong)) + body)
+            reply = await connection.response()
+            assert (reply.code, reply.headers["connection"]) == (told_first, "close"), (body, wrong)
+            assert await connection.ended()
+
+    await asyncio.gather(*(check(*each) for each in UNREADABLE))
 
 
 DECIDED = [code for code in ORDER if ORDER.index("unknown_wave") <= ORDER.index(code) <= ORDER.index("busy")]
