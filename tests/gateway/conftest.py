@@ -1,6 +1,6 @@
 """A gateway over real stores, with campaigns for every kind of answer."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 
 import pytest
@@ -8,6 +8,15 @@ from msgspec.structs import replace
 
 from engine.settings import Settings
 from tests.gateway.drop import Drop, running_drop
+from tests.support.contract import observed
+
+
+@pytest.fixture(autouse=True)
+def contract(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Whatever a gateway answers in these tests is as the OpenAPI document says."""
+    with observed(monkeypatch) as mistakes:
+        yield
+    assert not mistakes, "\n".join(sorted(set(mistakes)))
 
 
 @pytest.fixture

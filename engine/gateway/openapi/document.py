@@ -131,23 +131,41 @@ def _operation(operation: Operation) -> dict[str, Any]:
 def _responses(operation: Operation) -> dict[str, Any]:
     answers: dict[int, Any] = {success.status: _success(success) for success in operation.successes}
     for status, codes in refusals_of(operation).items():
-        answers[status] = {"$ref": f"#/components/responses/{response_name(codes)}"}
+        if status in answers:
+            answers[status] = _either(answers[status], codes)
+        else:
+            answers[status] = {"$ref": f"#/components/responses/{response_name(codes)}"}
     return {str(status): answers[status] for status in sorted(answers)}
+
+
+def _either(success: dict[str, Any], codes: tuple[str, ...]) -> dict[str, Any]:
+    """One status for an answer that is no refusal and for problems: told apart by their type."""
+    headers = {
+        name: HEADERS[name] | {"required": False} if name not in success["headers"] else header
+        for name, header in of_problems(codes).items()
+    }
+    content = success["content"] | {PROBLEM: {"schema": body_shape(codes)}}
+    return success | {"headers": success["headers"] | headers, "content": content}
 
 
 def _success(success: Success) -> dict[str, Any]:
     answer: dict[str, Any] = {
         "description": success.says.en,
-        "headers": header_refs((*EVERYWHERE, *success.headers)),
+        "headers": _success_headers(success),
     }
     if success.contents:
         answer["content"] = _contents(success.contents)
     return answer
 
 
+def _success_headers(success: Success) -> dict[str, Any]:
+    sometimes = {name: HEADERS[name] | {"required": False} for name in success.sometimes}
+    return dict(sorted((header_refs((*EVERYWHERE, *success.headers)) | sometimes).items()))
+
+
 def _head(operation: Operation) -> dict[str, Any]:
     """The same without the body."""
-    answers = {success.status: header_refs((*EVERYWHERE, *success.headers)) for success in operation.successes}
+    answers = {success.status: _success_headers(success) for success in operation.successes}
     answers |= {status: of_problems(codes) for status, codes in refusals_of(operation).items()}
     item = {name: value for name, value in _operation(operation).items() if name not in ("requestBody", "responses")}
     return item | {

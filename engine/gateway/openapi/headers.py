@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
-from engine.gateway.openapi.shapes import Shape, text
+from engine.gateway.openapi.shapes import REQUEST_ID, Shape, text, whole
 from engine.gateway.problems import KINDS, ProblemKind
 
 
@@ -20,13 +20,16 @@ HEADERS: Final[dict[str, dict[str, Any]]] = {
         "Of this very answer; send it as `If-None-Match` or `If-Match`", text(pattern='^(W/)?"[0-9a-f]+"$')
     ),
     "Idempotent-Replayed": _header("The claim was made by an earlier request", text(const="true")),
+    "Left-Read-At-Ms": {
+        **_header("`left_read_at_ms`; in a 304 too, which says it anew; missing where it is null", whole("", 1)),
+        "required": False,
+    },
+    "Referrer-Policy": _header("Links from the page tell nobody where they were", text(const="no-referrer")),
     "Retry-After": _header("`retry_after_ms` in whole seconds, rounded up", {"type": "integer", "minimum": 1}),
     "Vary": _header("Which headers of the request the answer depends on"),
     "WWW-Authenticate": _header("What to send in `Authorization`"),
     "X-Content-Type-Options": _header("The content is what its type says", text(const="nosniff")),
-    "X-Request-Id": _header(
-        "The request's own name, or one that was given to it", text(pattern="^[A-Za-z0-9._-]{1,64}$")
-    ),
+    "X-Request-Id": _header("The request's own name, or one that was given to it", text(pattern=REQUEST_ID)),
 }
 
 EVERYWHERE: Final = ("X-Content-Type-Options", "X-Request-Id")
@@ -44,7 +47,7 @@ PARAMETERS: Final[dict[str, dict[str, Any]]] = {
         "name": "X-Request-Id",
         "in": "header",
         "description": "The client's own name for the request; comes back, and stands in the logs.",
-        "schema": text(pattern="^[A-Za-z0-9._-]{1,64}$"),
+        "schema": text(pattern=REQUEST_ID),
     },
     "IfNoneMatch": {
         "name": "If-None-Match",

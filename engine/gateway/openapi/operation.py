@@ -49,12 +49,13 @@ class Content(Struct, frozen=True):
 
 
 class Success(Struct, frozen=True):
-    """An answer that is no refusal. `headers` beside those that every answer has."""
+    """An answer that is no refusal. `headers` beside those that every answer has; `sometimes` those it may lack."""
 
     status: int
     says: Words
     contents: tuple[Content, ...] = ()
     headers: tuple[str, ...] = ("Cache-Control",)
+    sometimes: tuple[str, ...] = ()
 
 
 class Operation(Struct, frozen=True):

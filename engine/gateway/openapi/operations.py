@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from engine.gateway.address_gate import PROBES
 from engine.gateway.openapi.claim_operations import CLAIM_OPERATIONS
 from engine.gateway.openapi.operation import Operation, Who
 from engine.gateway.openapi.ops_operations import OPS_OPERATIONS
@@ -11,9 +12,12 @@ from engine.gateway.problems import KINDS
 OPERATIONS: Final[tuple[Operation, ...]] = (*CLAIM_OPERATIONS, *PAGE_OPERATIONS, *OPS_OPERATIONS)
 BY_KEY: Final = {operation.key: operation for operation in OPERATIONS}
 
-_ANY_REQUEST: Final = frozenset({"too_large", "headers_too_large", "invalid_request", "internal"})
-"""Any request can be malformed, or announce (`Expect: 100-continue`) more than is read."""
-_ANY_BODY: Final = frozenset({"unsupported_media_type", "timeout"})
+BEFORE_ROUTING: Final = frozenset({"headers_too_large", "timeout", "busy"})
+"""What any request can meet before it is looked at: it is too large or too slow, or too many are connected."""
+ON_ANY_ROUTE: Final = frozenset({"too_large", "too_many_requests", "invalid_request", "internal"})
+"""What any address can answer: more is announced (`Expect: 100-continue`) than is read, too much comes from one client,
+the request contradicts itself, a failure."""
+_ANY_BODY: Final = frozenset({"unsupported_media_type"})
 _TOKEN: Final = frozenset({"unauthenticated", "token_expired", "forbidden"})
 _TICKET: Final = frozenset({"ticket_expired", "ticket_mismatch"})
 _BY_WHO: Final[dict[Who, frozenset[str]]] = {
@@ -26,9 +30,15 @@ _BY_WHO: Final[dict[Who, frozenset[str]]] = {
 _RANK: Final = {code: rank for rank, code in enumerate(KINDS)}
 
 
+def on_route(operation: Operation) -> frozenset[str]:
+    """The codes that this operation shares with others, as far as they come once the address was read."""
+    codes = ON_ANY_ROUTE | _BY_WHO[operation.who] | (_ANY_BODY if operation.sent else frozenset())
+    return codes - {"too_many_requests"} if operation.path in PROBES else codes
+
+
 def refusals_of(operation: Operation) -> dict[int, tuple[str, ...]]:
     """The codes that this operation can refuse with, by status, each in the order in which they are looked at."""
-    codes = operation.refusals | _ANY_REQUEST | _BY_WHO[operation.who] | (_ANY_BODY if operation.sent else frozenset())
+    codes = operation.refusals | BEFORE_ROUTING | on_route(operation)
     found: dict[int, tuple[str, ...]] = {}
     for code in sorted(codes, key=_RANK.__getitem__):
         status = KINDS[code].status

@@ -18,6 +18,21 @@ def _page(shape: str, says: Words, example: object = None) -> tuple[Success, ...
     return Success(200, says, (Content(_JSON, schema(shape), example),), _TAGGED), _SAME
 
 
+def _explained(shape: str) -> tuple[Success, ...]:
+    return (
+        Success(
+            200,
+            Words(
+                "For a program, or for a person with a browser (`Accept: text/html`)",
+                "供程序读取；浏览器（Accept: text/html）得到网页",
+            ),
+            (Content(_JSON, schema(shape)), Content(_HTML, text())),
+            ("Cache-Control", "Content-Language", "Vary"),
+            ("Content-Security-Policy", "Referrer-Policy"),
+        ),
+    )
+
+
 PAGE_OPERATIONS: Final = (
     Operation(
         "get",
@@ -42,6 +57,7 @@ PAGE_OPERATIONS: Final = (
         _page(
             "WavesPage", Words("Every wave in the hot store, but those of sandboxes", "热存储中的全部批次（不含沙箱）")
         ),
+        frozenset({"busy"}),
         parameters=("IfNoneMatch",),
     ),
     Operation(
@@ -73,22 +89,21 @@ PAGE_OPERATIONS: Final = (
     ),
     Operation(
         "get",
+        "/problems",
+        "list_problems",
+        "pages",
+        "anybody",
+        Words("All refusals", "全部错误码"),
+        _explained("ProblemPages"),
+    ),
+    Operation(
+        "get",
         "/problems/{slug}",
         "explain_problem",
         "pages",
         "anybody",
         Words("What a refusal means", "错误说明"),
-        (
-            Success(
-                200,
-                Words(
-                    "For a program, or for a person with a browser (`Accept: text/html`)",
-                    "供程序读取；浏览器（Accept: text/html）得到网页",
-                ),
-                (Content(_JSON, schema("ProblemPage")), Content(_HTML, text())),
-                ("Cache-Control", "Content-Language", "Vary"),
-            ),
-        ),
+        _explained("ProblemPage"),
         frozenset({"not_found"}),
     ),
     Operation(
@@ -155,7 +170,7 @@ PAGE_OPERATIONS: Final = (
                 200,
                 Words("For people, in Chinese or English", "供人阅读，中文或英文"),
                 (Content(_HTML, text()),),
-                (*_TAGGED, "Content-Language", "Content-Security-Policy", "Vary"),
+                (*_TAGGED, "Content-Language", "Content-Security-Policy", "Referrer-Policy", "Vary"),
             ),
             Success(
                 304,

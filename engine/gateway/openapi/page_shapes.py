@@ -22,7 +22,10 @@ from engine.scheduling.waves import STOCK_MAX
 
 _MONEY: Final = whole("In minor units of the campaign's currency")
 _LEFT: Final = or_null(whole("When it was read; null where the hot store does not hold the wave", 0))
-LEFT_AGE: Final = {"left_age_ms": or_null(whole("How long before this answer `left` was read; null where it is null"))}
+LEFT_AGE: Final = {
+    "left_age_ms": or_null(whole("How long before this answer `left` was read; null where it is null")),
+    "left_read_at_ms": or_null(whole("When it was read, by the clock of `GET /v1/time`: true in a cache too")),
+}
 
 STOCKED_OFFER: Final[dict[str, Shape]] = {
     "id": identifier(),
@@ -115,6 +118,7 @@ PAGE_SHAPES: Final[dict[str, Shape]] = {
             "explanation": text("What it means and what can be done"),
         }
     ),
+    "ProblemPages": members({"problems": listed(schema("ProblemPage"), "In the order in which they are looked at")}),
     "Health": members({"status": one_of(["ok"])}),
     "Ready": members({"status": one_of(["ready"])}),
     "NotReady": members({"status": one_of(["draining", "not_ready"])}),
@@ -131,4 +135,5 @@ WAVE_EXAMPLE: Final[dict[str, Any]] = {
     "closes_at": "2036-01-01T00:00:00.000+08:00",
     "offers": [{"id": "shop-10", "title": "便利店消费券 10 元", "face": 1000, "stock": 1000, "left": 999}],
     "left_age_ms": 113,
+    "left_read_at_ms": 1795291309887,
 }

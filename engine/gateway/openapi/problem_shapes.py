@@ -7,6 +7,7 @@ from engine.domain.campaign import CLAIMS_PER_CLAIMANT_MAX
 from engine.domain.eligibility import Rule
 from engine.gateway.openapi.claim_shapes import CLAIM_EXAMPLE
 from engine.gateway.openapi.shapes import (
+    REQUEST_ID,
     Shape,
     Shapes,
     always,
@@ -25,7 +26,7 @@ from engine.gateway.problems import KINDS, ProblemKind
 
 _REASON: Final = {"reason": text("As operators gave it")}
 _OWN_CLAIM: Final = {"claim": schema("Claim") | {"description": "Where this account made it"}}
-_FAILURE: Final = text("Under which the failure was logged", pattern="^[0-9a-f]{16}$")
+_FAILURE: Final = text("Under which the failure was logged: that of the request", pattern=REQUEST_ID)
 
 REQUIRED: Final[dict[str, Shapes]] = {
     "invalid_request": {"at": text("Where: a JSON path into the body, or the name of what is wrong")},
@@ -88,7 +89,7 @@ _EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     "precondition_failed": {"revision": 3},
     "act_refused": {"reasons": ["wave try-it is cancelled"]},
     "act_incomplete": {"detail": "1 of 3 campaigns could not be reached: do it again"},
-    "internal": {"id": "9f86d081884c7d65"},
+    "internal": {"id": "9f86d081884c-1a2b"},
 }
 
 

@@ -1,10 +1,9 @@
-"""What a report on a wave looks like."""
+"""The report on a wave."""
 
-from typing import Final, get_args
+from typing import Any, Final, get_args
 
 from engine.domain.decisions import ActKind, WaveStatus
 from engine.gateway.openapi.shapes import (
-    MILLISECONDS_MAX,
     Shape,
     identifier,
     instant,
@@ -17,126 +16,112 @@ from engine.gateway.openapi.shapes import (
     truth,
     whole,
 )
-from engine.ledger.wave_books import PACE_SECONDS
 from engine.reporting.sight import HotStoreState
 
-_CHANGE: Final = -MILLISECONDS_MAX
-_PERIOD: Final = {"opens_at": instant(), "closes_at": instant("Exclusive")}
-_BY_SECOND: Final = listed(
-    whole(), "Claims in each of the first seconds from the opening on", minItems=PACE_SECONDS, maxItems=PACE_SECONDS
-)
-_GIVEN: Final[dict[str, Shape]] = {
-    "stock": schema("ReportStock"),
-    "left": whole("Units that are not claimed, as far as settled", _CHANGE),
+_UNITS: Final = whole("Units")
+_FEWER: Final = whole("Below 0 where units were taken away", -(2**31))
+_SECONDS: Final = listed(whole(), "Claims in each of the first seconds from the opening on")
+_MAYBE_TRUE: Final[Shape] = {"type": ["boolean", "null"]}
+_COURSE: Final[dict[str, Shape]] = {
     "claimed": whole("Claims that are settled"),
-    "value_given": whole("What they cost at most, in minor units, by the terms that each was given"),
+    "value_given": whole("What they cost their funder at most, in minor units"),
     "first_claim_at": or_null(instant()),
     "last_claim_at": or_null(instant()),
     "sold_out_at": or_null(instant("Since when nothing is left")),
-    "sold_out_after_ms": or_null(whole("From the opening on", _CHANGE)),
+    "sold_out_after_ms": or_null(whole("After the opening", -(2**53 - 1))),
 }
 
-REPORT_SHAPES: Final[dict[str, Shape]] = {
-    "ReportStock": members(
+REPORT_SHAPES: Final[dict[str, dict[str, Any]]] = {
+    "StockCourse": members(
         {
             "put": whole("By the campaign's file"),
-            "restocked": whole("By operators since; below 0 where they took units away", _CHANGE),
+            "restocked": _FEWER,
             "rolled_in": whole("Unsold units of other waves"),
-            "rolled_out": whole("Unsold units that went to another wave"),
-            "total": whole("put + restocked + rolled_in - rolled_out"),
+            "rolled_out": whole("Given to another wave"),
+            "total": _FEWER,
+        },
+        says="Units by where they came from",
+    ),
+    "TermsGiven": members(
+        {
+            "version": whole("", 1),
+            "hash": text(pattern="^[0-9a-f]{64}$"),
+            "value": whole("Of one claim, in minor units"),
+            "claims": whole(),
         }
     ),
-    "ReportOffer": members(
+    "OfferReport": members(
         {
             "id": identifier(),
             "title": text(),
-            "face": or_null(whole("Minor units, by the terms that count now")),
-            **_GIVEN,
-            "terms": listed(
-                members(
-                    {
-                        "version": whole(least=1),
-                        "hash": text(),
-                        "value": whole("What one claim costs at most, in minor units"),
-                        "claims": whole(),
-                    }
-                ),
-                "Versions that were given",
-            ),
-            "by_second": _BY_SECOND,
-            "hot_store": or_null(
-                members({"stock": whole(), "claimed": whole(least=_CHANGE), "left": whole(least=_CHANGE)})
-            ),
+            "face": or_null(whole()),
+            "stock": schema("StockCourse"),
+            "left": _FEWER,
+            **_COURSE,
+            "terms": listed(schema("TermsGiven")),
+            "by_second": _SECONDS,
+            "hot_store": or_null(members({"stock": _UNITS, "claimed": _UNITS, "left": _UNITS})),
+        }
+    ),
+    "ActDone": members(
+        {
+            "number": whole("In the order of the campaign's acts", 0),
+            "act": one_of(get_args(ActKind)),
+            "at": instant(),
+            "actor": text(),
+            "reason": text(),
         }
     ),
     "Report": members(
         {
             "wave": identifier(),
             "campaign": identifier(),
-            "title": text("Of the campaign"),
-            "sandbox": truth("To try things out"),
-            "currency": text(),
+            "title": text(),
+            "sandbox": truth(),
+            "currency": text("ISO 4217", pattern="^[A-Z]{3}$"),
             "round": text(),
             "day": text(format="date"),
             "state": one_of(get_args(WaveStatus)),
             "reason": text("Empty where there is none"),
             "stopped": text("Why the whole campaign is stopped; empty where it is not"),
-            "as_of": instant("When the ledger was read, by its clock"),
-            "complete": truth("Every claim that was made by then is in it"),
+            "as_of": instant("When the ledger was read"),
+            "complete": truth("No claim that was made by then is missing"),
             "settled": members(
                 {
                     "epoch": whole(),
-                    "number": whole("Of the last decision that is in the ledger"),
-                    "behind": or_null(whole("Decisions of the campaign that are not; null: not known")),
+                    "number": whole("Of the last decision in the ledger"),
+                    "behind": or_null(whole("Decisions that it lacks; null: not known")),
                 }
             ),
             "hot_store": members(
                 {
-                    "state": one_of(get_args(HotStoreState), "Whether it could be asked, and has the campaign"),
-                    "why": text("Why it is away; else empty"),
-                    "claimed": or_null(whole("Units of the wave that it has given", _CHANGE)),
-                    "agrees": {
-                        "type": ["boolean", "null"],
-                        "description": "It has given what the ledger has and what is on its way; null: not known",
-                    },
+                    "state": one_of(get_args(HotStoreState)),
+                    "why": text("Empty where it could be asked"),
+                    "claimed": or_null(whole()),
+                    "agrees": _MAYBE_TRUE | {"description": "With the ledger; null: it cannot be told"},
                 }
             ),
             "schedule": members(
                 {
-                    "planned": members(_PERIOD, says="By the campaign's file"),
-                    **_PERIOD,
-                    "closed_at": or_null(instant("When it was closed; null while it is not")),
+                    "planned": members({"opens_at": instant(), "closes_at": instant()}),
+                    "opens_at": instant(),
+                    "closes_at": instant(),
+                    "closed_at": or_null(instant()),
                 }
             ),
-            "total": members(_GIVEN),
-            "claimants": members(
-                {
-                    "accounts": whole("Distinct accounts"),
-                    "persons": or_null(whole("Distinct persons; null where accounts are counted")),
-                }
-            ),
+            "total": members({"stock": schema("StockCourse"), "left": _FEWER, **_COURSE}),
+            "claimants": members({"accounts": whole(), "persons": or_null(whole("Null where limits count accounts"))}),
             "pace": members(
                 {
-                    "by_second": _BY_SECOND,
+                    "by_second": _SECONDS,
                     "peak": or_null(
-                        members({"at": instant(), "second": whole("From the opening on", _CHANGE), "claims": whole()})
+                        members({"at": instant(), "second": whole("From the opening on"), "claims": whole("", 1)})
                     ),
                 }
             ),
-            "offers": listed(schema("ReportOffer")),
-            "acts": listed(
-                members(
-                    {
-                        "number": whole(),
-                        "act": one_of(get_args(ActKind)),
-                        "at": instant(),
-                        "actor": text(),
-                        "reason": text(),
-                    }
-                ),
-                "On the wave, and stops of its campaign, oldest first",
-            ),
-            "acts_left_out": whole("Older ones; the trail has them"),
+            "offers": listed(schema("OfferReport")),
+            "acts": listed(schema("ActDone"), "On the wave, and stops of its campaign, oldest first"),
+            "acts_left_out": whole("Older ones that are not shown"),
         }
     ),
 }

@@ -15,6 +15,9 @@ Shapes = Mapping[str, Shape]
 MILLISECONDS_MAX: Final = 2**53 - 1
 """Integers that every JSON reader keeps exact (RFC 8259, 6)."""
 
+REQUEST_ID: Final = "^[A-Za-z0-9._-]{1,64}$"
+"""The name of a request (`gateway.request_ids`)."""
+
 
 def text(says: str = "", **rest: Any) -> Shape:
     """A string."""
@@ -72,7 +75,7 @@ def members(required: Shapes, optional: Shapes | None = None, says: str = "") ->
 
 def or_null(shape: Shape) -> Shape:
     """That, or null."""
-    if isinstance(shape.get("type"), str) and "enum" not in shape:
+    if shape.get("type") in ("string", "integer") and "enum" not in shape:
         return shape | {"type": [shape["type"], "null"]}
     return {"oneOf": [shape, {"type": "null"}]}
 
