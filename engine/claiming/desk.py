@@ -139,6 +139,11 @@ class Desk:
         self._task: asyncio.Task[None] | None = None
         self.epoch = epoch
 
+    @property
+    def waiting(self) -> int:
+        """Claims in the queue whose clients are still there."""
+        return len(self._queue) - self._deserted
+
     async def start(self) -> None:
         """Begin to send; a second start does nothing."""
         if self._task is None:
@@ -181,9 +186,8 @@ class Desk:
 
     def _shed(self, now_s: float) -> Refused | None:
         """`busy` at once, where the turn of one more would come too late or there is no place for it."""
-        length = len(self._queue) - self._deserted
-        wait_s = self._pace.wait_s(length // self._settings.claim_batch_max, now_s)
-        if length >= self._settings.claim_queue_max:
+        wait_s = self._pace.wait_s(self.waiting // self._settings.claim_batch_max, now_s)
+        if self.waiting >= self._settings.claim_queue_max:
             CLAIMS_SHED.labels("queue_full").inc()
         elif wait_s * 1000 > min(self._settings.claim_wait_max_ms, self._settings.claim_deadline_ms):
             CLAIMS_SHED.labels("queue_slow").inc()
@@ -220,7 +224,7 @@ class Desk:
 
     def _next_batch(self) -> list[Waiting]:
         """What has gathered, up to the bound, without what nobody waits for; what is too old is told so."""
-        CLAIM_QUEUE_LENGTH.observe(len(self._queue) - self._deserted)
+        CLAIM_QUEUE_LENGTH.observe(self.waiting)
         oldest_s = time.monotonic() - self._settings.claim_deadline_ms / 1000
         batch: list[Waiting] = []
         while self._queue and len(batch) < self._settings.claim_batch_max:

@@ -54,6 +54,11 @@ class Desks:
         if self._settled_watch:
             await self._settled_watch.stop()
 
+    @property
+    def waiting(self) -> int:
+        """Claims in the queues of all desks."""
+        return sum(desk.waiting for desk in self._desks.values())
+
     async def claim(self, live: LiveWave, ask: Ask, presence: Presence | None = None) -> Outcome:
         """The outcome of this ask, once the promise of `ack` holds. Never raises for what happens to a store.
 

@@ -54,12 +54,12 @@ class Gateway:
         self._settings = parts.settings
         self._board = parts.board
         allowed = allowed_connections(self._settings.connections_max, TURNED_AWAY_MAX)
-        self._connections = Connections(self._settings, allowed)
-        self._load = Load(self._settings.requests_in_flight_max)
-        self._look = Loop("connections", self._connections.look, self._connections.look_s)
+        self.connections = Connections(self._settings, allowed)
+        self.load = Load(self._settings.requests_in_flight_max)
+        self._look = Loop("connections", self.connections.look, self.connections.look_s)
         self._sender = Sender(AccessLog.of(parts.settings), Cors(parts.settings.cors_origins))
         self._rates = Rates(parts.settings)
-        app = build_app(parts, self._sender, self._rates, self._load, is_draining=lambda: self._connections.draining)
+        app = build_app(parts, self._sender, self._rates, self.load, is_draining=lambda: self.connections.draining)
         self._runner = web.AppRunner(app, shutdown_timeout=CUT_S)
         self._gauges = Loop("gateway gauges", self._set_gauges, _GAUGES_S)
         # aiohttp's own timer does not know of a request that is just coming in; ours does, and is always earlier.
@@ -94,14 +94,14 @@ class Gateway:
         if server is None or listener is None:
             return
         drained_s = time.monotonic() + self._settings.drain_ms / 1000
-        self._connections.draining = True
+        self.connections.draining = True
         server.close()
         await self._take_over_accepted(listener)
-        await self._connections.wait_none_left(self._settings.drain_idle_ms / 1000)
-        self._connections.dismiss_idle()
-        if not await self._connections.wait_none_left(max(0.0, drained_s - time.monotonic())):
-            log.warning("drain is over", connections_cut=len(self._connections))
-            self._connections.cut_all()
+        await self.connections.wait_none_left(self._settings.drain_idle_ms / 1000)
+        self.connections.dismiss_idle()
+        if not await self.connections.wait_none_left(max(0.0, drained_s - time.monotonic())):
+            log.warning("drain is over", connections_cut=len(self.connections))
+            self.connections.cut_all()
         await self._runner.cleanup()
         await self._look.stop()
         await self._gauges.stop()
@@ -111,7 +111,7 @@ class Gateway:
         assert server is not None, "the runner is set up before the socket listens"
         return Connection(
             server,
-            self._connections,
+            self.connections,
             self._sender,
             loop=asyncio.get_running_loop(),
             access_log=None,
@@ -138,7 +138,7 @@ class Gateway:
 
     async def _set_gauges(self) -> None:
         BOARD_AGE.set(self._board.age_ms() / 1000)
-        self._load.look(_GAUGES_S)
+        self.load.look(_GAUGES_S)
         self._rates.tell()
 
 

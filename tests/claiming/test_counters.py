@@ -7,11 +7,13 @@ import pytest
 from msgspec.structs import replace
 
 from engine.claiming.archive import Archive
-from engine.claiming.board import LOOKS_PER_SECOND_MAX, Board, LiveWave
+from engine.claiming.board import Board, LiveWave
 from engine.claiming.clock import StoreClock
 from engine.claiming.desk import BUSY, OUTCOME_UNKNOWN, RECOVERING
 from engine.claiming.desks import Desks
+from engine.claiming.elsewhere import LOOKS_PER_SECOND_MAX
 from engine.claiming.holdings import Holdings
+from engine.claiming.presence import Presence
 from engine.claiming.settled import SettledWatch
 from engine.domain.campaign import Limit
 from engine.domain.eligibility import Identity
@@ -40,7 +42,7 @@ class Hall:
         self.settings = settings
         self.clock = StoreClock()
         self.archive = Archive(ledger, settings)
-        self.board = Board(store, self.clock, self.archive.find_wave, settings)
+        self.board = Board(store, self.clock, self.archive, settings)
         self.ledger_away = False
         self.watch = SettledWatch(self.places, settings) if settings.ack == "settled" else None
         self.desks = Desks(store, self.board, self.clock, self.archive, self.watch, settings)
@@ -416,8 +418,8 @@ async def test_a_claim_that_was_lost_with_its_epoch_was_not_acknowledged(hall: H
     desk = hall.desks._desks["spring"]
     decide = desk.claim
 
-    async def decided_then_lost(ask: Ask) -> Outcome:
-        outcome = await decide(ask)
+    async def decided_then_lost(ask: Ask, presence: Presence | None) -> Outcome:
+        outcome = await decide(ask, presence)
         await hall.stage.store.call("FLUSHALL")
         await hall.stage.recover()
         await hall.board.refresh()

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from engine.claiming.clock import StoreClock
 from engine.claiming.desk import BUSY, OUTCOME_UNKNOWN, PASSING, RECOVERING, Desk
+from engine.claiming.presence import Presence
 from engine.domain.campaign import Limit
 from engine.domain.outcome import Ask, Claimed, Outcome, RefusalCode, Refused
 from engine.hotstore import load
@@ -120,6 +121,10 @@ def granted(outcomes: Sequence[Outcome]) -> list[str]:
     return [outcome.claim.code for outcome in outcomes if isinstance(outcome, Claimed)]
 
 
+def code_of(outcome: Outcome) -> RefusalCode | None:
+    return outcome.code if isinstance(outcome, Refused) else None
+
+
 # Batches
 
 
@@ -159,7 +164,8 @@ async def test_a_full_queue_is_busy(counter: Counter) -> None:
     trap = await counter.hold_one_call()
     waiting = counter.asks(*(ask(f"u{nth}") for nth in range(12)))
     await asyncio.sleep(0)
-    assert [task.result() for task in waiting[10:]] == [BUSY, BUSY], "at once, not at some deadline"
+    assert [task.done() for task in waiting] == [False] * 10 + [True] * 2, "at once, not at some deadline"
+    assert {code_of(task.result()) for task in waiting[10:]} == {RefusalCode.BUSY}
     trap.release()
     granted(await asyncio.gather(*waiting[:10]))
 
@@ -184,6 +190,93 @@ async def test_twenty_parallel_asks_of_one_user_over_two_desks(
     }  # fmt: skip
     await other.stop()
     await other_store.close()
+
+
+# Who does not wait
+
+
+@with_settings(claim_batch_max=10, claim_wait_max_ms=300)
+async def test_a_claim_whose_turn_would_come_too_late_is_busy_at_once(counter: Counter) -> None:
+    """The store is silent; whoever comes behind the next batch is told so, and when to come back."""
+    trap = await counter.hold_one_call()
+    waiting = counter.asks(*(ask(f"u{nth}") for nth in range(10)))
+
+    async def refused() -> Outcome | None:
+        (task,) = counter.asks(ask("late"))
+        await asyncio.sleep(0)
+        if task.done():
+            return task.result()
+        task.cancel()
+        return None
+
+    outcome = await wait_until(refused)
+    assert isinstance(outcome, Refused)
+    assert outcome.code is RefusalCode.BUSY
+    assert outcome.wait_ms > 300
+    trap.release()
+    granted(await asyncio.gather(counter.first, *waiting))
+    granted([await counter.desk.claim(ask("late"))])
+    assert "late" not in {claim.account for entry in (await counter.drop.log())[:-1] for claim in entry.claims}
+
+
+@pytest.mark.loops
+async def test_a_client_that_leaves_the_queue_is_never_sent(counter: Counter) -> None:
+    trap = await counter.hold_one_call()
+    here, gone = Presence(), Presence()
+    waiting = [
+        asyncio.create_task(counter.desk.claim(ask(f"{name}{nth}"), presence))
+        for nth, (name, presence) in enumerate([("here", here), ("gone", gone)])
+    ]
+    await asyncio.sleep(0)
+    gone.leave()
+    trap.release()
+    granted([await waiting[0], await counter.first])
+    with pytest.raises(asyncio.CancelledError):
+        await waiting[1]
+    late = asyncio.create_task(counter.desk.claim(ask("late"), gone))  # it had left before the desk heard of it
+    with pytest.raises(asyncio.CancelledError):
+        await late
+    granted([await counter.desk.claim(ask("last"))])
+    accounts = [claim.account for entry in await counter.drop.log() for claim in entry.claims]
+    assert accounts[1:] == ["first", "here0", "last"]
+
+
+async def test_a_client_that_leaves_during_the_call_has_its_claim(counter: Counter) -> None:
+    """It was written: decided it is, for whoever asks again."""
+    presence = Presence()
+    trap = counter.proxy.trap(CALL, Fault.DELAY)
+    waiting = asyncio.create_task(counter.desk.claim(ask("ann"), presence))
+    await trap.springs()
+    presence.leave()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    trap.release()
+    outcome = await counter.desk.claim(ask("ann"))
+    assert isinstance(outcome, Claimed)
+    assert outcome.replayed
+
+
+@with_settings(claim_queue_max=100, claim_batch_max=10)
+async def test_those_who_left_take_nobodys_place(counter: Counter) -> None:
+    """Twenty queues full of clients that leave; the last in the queue find it empty."""
+    trap = await counter.hold_one_call()
+    for crowd in range(20):
+        presences = [Presence() for _ in range(90)]
+        waiting = [
+            asyncio.create_task(counter.desk.claim(ask(f"crowd{crowd}-{nth}"), presence))
+            for nth, presence in enumerate(presences)
+        ]
+        await asyncio.sleep(0)
+        for presence in presences:
+            presence.leave()
+        told = await asyncio.gather(*waiting, return_exceptions=True)
+        assert {type(each) for each in told} == {asyncio.CancelledError}, "nobody is busy: there is place"
+        assert len(counter.desk._queue) <= 90
+    stayed = counter.asks(ask("ann"), ask("ben"))
+    await asyncio.sleep(0)
+    trap.release()
+    granted(await asyncio.gather(counter.first, *stayed))
+    assert [claim.account for claim in (await counter.drop.log())[-1].claims] == ["ann", "ben"]
 
 
 # Lost replies

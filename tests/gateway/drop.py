@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from multidict import CIMultiDict
 
 from engine.claiming.board import Board, LiveWave
+from engine.claiming.desks import Desks
 from engine.domain.campaign import Campaign, Cap, Eligibility, Limit, Offer, Store, TagRule, Validity, Wave
 from engine.gateway.identity.minting import mint_token
 from engine.gateway.keyring import Keyring
@@ -78,11 +79,18 @@ class Drop:
     """What a test needs of a running gateway."""
 
     def __init__(
-        self, settings: Settings, stores: Stores, board: Board, gateway: Gateway, session: aiohttp.ClientSession
+        self,
+        settings: Settings,
+        stores: Stores,
+        board: Board,
+        desks: Desks,
+        gateway: Gateway,
+        session: aiohttp.ClientSession,
     ) -> None:
         self.settings = settings
         self.stores = stores
         self.board = board
+        self.desks = desks
         self.gateway = gateway
         self.session = session
         self.keyring = Keyring.of(settings)
@@ -122,6 +130,16 @@ class Drop:
             )
 
 
+@asynccontextmanager
+async def silent_store(drop: Drop) -> AsyncIterator[None]:
+    """No claim is decided for the time of the block; what was sent is decided after it."""
+    await drop.stores.hot_store.call("CLIENT", "PAUSE", 30_000, "WRITE")
+    try:
+        yield
+    finally:
+        await drop.stores.hot_store.call("CLIENT", "UNPAUSE")
+
+
 class Reply:
     """Status, headers, and the decoded body."""
 
@@ -157,6 +175,7 @@ async def running_gateway(settings: Settings, stores: Stores) -> AsyncIterator[D
     """One more gateway over these stores."""
     services = gateway_services(stores, settings)
     board = next(service for service in services if isinstance(service, Board))
+    desks = next(service for service in services if isinstance(service, Desks))
     gateway = next(service for service in services if isinstance(service, Gateway))
     async with running(services), aiohttp.ClientSession() as session:
-        yield Drop(settings, stores, board, gateway, session)
+        yield Drop(settings, stores, board, desks, gateway, session)
