@@ -5,7 +5,8 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from aiohttp import web
+from aiohttp import hdrs, web
+from aiohttp.http import HttpVersion11
 from multidict import CIMultiDict
 
 from engine.gateway.answer import Answer, Heading, Words
@@ -41,26 +42,34 @@ def heading_of(request: web.BaseRequest) -> Heading:
 
 
 def _read_heading(request: web.BaseRequest) -> Heading:
-    get = request.headers.get
+    began_s, get = time.perf_counter(), request.headers.get
     request_id, traceparent = request_id_of(get("X-Request-Id", "")), get("Traceparent", "")
     REQUEST_ID.set(request_id)  # for the lines that are logged while it is handled; a connection is one task
     return Heading(
-        authorization=get("Authorization", ""),
+        authorization=_all_of(request, hdrs.AUTHORIZATION),
         content_type=get("Content-Type", ""),
-        content_encoding=get("Content-Encoding", ""),
+        content_encoding=_all_of(request, hdrs.CONTENT_ENCODING),
         accept=get("Accept", ""),
         accept_language=get("Accept-Language", ""),
         if_none_match=get("If-None-Match", ""),
-        if_match=get("If-Match", ""),
+        if_match=_all_of(request, hdrs.IF_MATCH),
         origin=get("Origin", ""),
         traceparent=traceparent,
         address=request.remote or "",
         request_id=request_id,
         method=request.method,
         route=_route_of(request),
-        began_s=time.perf_counter(),
-        trace=trace_request(traceparent),
+        began_s=began_s,
+        trace=trace_request(traceparent, began_s),
     )
+
+
+def _all_of(request: web.BaseRequest, name: str) -> str:
+    """A header that says who asks or for what. Sent twice it is one list: nobody goes by the one and we by the other."""
+    if not request.headers:  # bytes that never became a request: aiohttp has a plain dict there
+        return ""
+    values = request.headers.getall(name, ())
+    return values[0] if len(values) == 1 else ", ".join(values)
 
 
 def _route_of(request: web.BaseRequest) -> str:
@@ -116,6 +125,8 @@ def expect_within(bytes_max: int, sender: Sender) -> Callable[[web.Request], Awa
             return refused(request, TOO_LARGE)
         if request.headers["Expect"].lower() != "100-continue":
             return refused(request, _EXPECT)
+        if request.version < HttpVersion11:
+            return None  # it knows of no answer before the answer (RFC 9110, 10.1.1)
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         request.writer.output_size = 0  # what aiohttp takes for the begin of the answer proper
         return None

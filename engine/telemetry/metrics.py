@@ -75,6 +75,12 @@ BOARD_AGE: Final = Gauge(
     "Age of the oldest picture of the waves that a gateway shows.",
     multiprocess_mode="livemax",
 )
+BOARD_LOOKS: Final = Counter(
+    "dropwave_board_looks",
+    "Looks for waves and campaigns that a gateway does not have at hand: found, unknown, failed (a store was away), or"
+    " refused because there were too many.",
+    ["outcome"],
+)
 RATE_REFUSED: Final = Counter(
     "dropwave_rate_refused", "Requests refused because their user or address asks too often.", ["per"]
 )

@@ -23,7 +23,10 @@ _ENDINGS: Final = tuple(f"_{word}{plural}" for word in _WORDS for plural in ("",
 _DEPTH_MAX: Final = 6
 """Events are flat; what lies deeper is shown as text, and searched as such."""
 
-_NAME: Final = rf"(?:[\w-]+[_-])?(?:{'|'.join(word.replace('_', '[_-]') for word in _WORDS)})s?"
+_TEXT_MAX: Final = 32_768
+"""A traceback with its causes has some 10,000 characters."""
+
+_NAME: Final = rf"(?:[\w-]{{1,60}}[_-])?(?:{'|'.join(word.replace('_', '[_-]') for word in _WORDS)})s?"
 _START: Final = r"(?:(?<![A-Za-z0-9])|(?<=\\[nrtvf])|(?<=%[0-9A-Fa-f]{2})|(?<=\\x[0-9a-f]{2}))"
 """Where a secret may begin: not within a word, but right behind `\\n` or `\\t` as `repr` writes them, and `%20`."""
 _CODE: Final = r"[0-9A-HJKMNP-TV-Za-hjkmnp-tv-z]"
@@ -31,13 +34,14 @@ _CODE: Final = r"[0-9A-HJKMNP-TV-Za-hjkmnp-tv-z]"
 _SECRETS: Final = re.compile(
     rf"""
       -----BEGIN\ [A-Z ]*PRIVATE\ KEY-----.*?(?:-----END\ [A-Z ]*PRIVATE\ KEY-----|\Z)
-    | (?P<url> [a-z][a-z0-9+.-]* :// [^\s/:@]* : ) \S+ (?=@)                 # a password in an address
+    | (?P<url> [a-z][a-z0-9+.-]{{0,30}} :// [^\s/:@]{{0,128}} : ) \S{{1,256}} (?=@)     # a password in an address
     | (?P<scheme> \b (?:bearer|ticket|basic) (?:\s|%20|\+)+ ) [^\s'",;)}}\]]+        # the value of a header
     | {_START} eyJ[\w-]+ (?:\.[\w-]*)*                                       # a JWT, whole or cut
     | {_START} 1 [\w-]{{44,}}                                                # a ticket: the shortest has 49 characters
     | (?P<name> (?<![\w-]) {_NAME} ["']? \s* (?:=|:|%3[Dd]) \s* )             # a telling name, and its value
         (?: b?'(?:\\.|[^'\\])*' | b?"(?:\\.|[^"\\])*" | \[[^\]]* | \([^)]* | [^\s,;&"'\]\)}}]+ )
     | (?P<quoted> query\ argument\ \$\d+ | with\ args\ beginning\ with: | Failing\ row\ contains
+        | invalid\ input\ (?:syntax|value)\ for\ [^:\n]+: | value\ out\ of\ range: | malformed\ \w+\ literal:
         | COPY\ \w+,\ line\ \d+ ) [^\n]*                                     # Postgres and Redis repeat what they got
     | (?P<key> Key\ \([^)]*\)= ) [^\n]*
     """,
@@ -46,7 +50,7 @@ _SECRETS: Final = re.compile(
 _CODES: Final = re.compile(
     rf"""
       {_START} {_CODE}{{16}} (?![A-Za-z0-9])
-    | (?:(?<![\w-])|(?<=\\[nrtvf])) (?=[^\s-]*[\s-]?\S*[0-9])
+    | (?:(?<![\w-])|(?<=\\[nrtvf])|(?<=%[0-9A-Fa-f]{{2}}))
         (?: {_CODE}{{4}}(?:[\ -]{_CODE}{{4}}){{3}} | {_CODE}{{8}}[\ -]{_CODE}{{8}}
           | {_CODE}{{3}}[\ -]{_CODE}{{12}}[\ -]{_CODE} | {_CODE}{{2}}(?:[\ -]{_CODE}{{2}}){{7}} ) (?![\w-])
     """,
@@ -62,7 +66,9 @@ def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
 
 
 def hide_secrets(text: str) -> str:
-    """The text without whatever has the form of a secret."""
+    """The text without whatever has the form of a secret; cut where it is longer than any line should be."""
+    if len(text) > _TEXT_MAX:
+        text = text[:_TEXT_MAX] + "…"
     return _CODES.sub(HIDDEN, _SECRETS.sub(_hide, text))
 
 

@@ -35,7 +35,7 @@ QUEUE_SPANS_MAX: Final = 2_048
 BATCH_SPANS_MAX: Final = 512
 SEND_EVERY_MS: Final = 1_000
 SEND_TIMEOUT_S: Final = 5.0
-STOP_WITHIN_S: Final = 2.0
+STOP_WITHIN_S: Final = 1.0
 """At the end the queue is sent for at most this long; then it is given up."""
 _TRACEPARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})(?:-.*)?")
 """W3C Trace Context, 3.2: version, trace, parent, flags."""
@@ -49,12 +49,12 @@ class Trace:
 
     __slots__ = ("_clock_ns", "_context", "_decided_in", "_span", "_tracer")
 
-    def __init__(self, tracer: "Tracer", context: "Context | None", name: str) -> None:
+    def __init__(self, tracer: "Tracer", context: "Context | None", began_s: float) -> None:
         from opentelemetry.trace import SpanKind, set_span_in_context
 
         self._tracer = tracer
         self._clock_ns = time.time_ns() - time.perf_counter_ns()
-        self._span = tracer.start_span(name, context, SpanKind.SERVER)
+        self._span = tracer.start_span("request", context, SpanKind.SERVER, start_time=self._ns(began_s))
         self._context = set_span_in_context(self._span)
         self._decided_in: SpanContext | None = None
 
@@ -99,14 +99,14 @@ class _Sampling:
         self._second = 0
         self._taken = 0
 
-    def request(self, traceparent: str) -> Trace | None:
+    def request(self, traceparent: str, began_s: float) -> Trace | None:
         """A trace for a request, or None. A caller that says it does not trace is not traced."""
         found = _TRACEPARENT.fullmatch(traceparent) if traceparent else None
         by_chance = random.random() < self._ratio  # noqa: S311 - picks a sample, keeps no secret
         wanted = by_chance if found is None else bool(int(found[1], 16) & 1)
         if not wanted or not self.has_room():
             return None
-        return Trace(self.tracer, None if found is None else _parent_of(traceparent), "request")
+        return Trace(self.tracer, None if found is None else _parent_of(traceparent), began_s)
 
     def has_room(self) -> bool:
         """Whether one more may be traced in this second."""
@@ -120,11 +120,11 @@ class _Sampling:
 _sampling: _Sampling | None = None
 
 
-def trace_request(traceparent: str) -> Trace | None:
-    """The trace of a request that begins now in this context; None for those that are not traced, mostly all."""
+def trace_request(traceparent: str, began_s: float) -> Trace | None:
+    """The trace of a request that began then, in this context; None for those that are not traced, mostly all."""
     if _sampling is None:
         return None
-    trace = _sampling.request(traceparent)
+    trace = _sampling.request(traceparent, began_s)
     TRACE.set(trace)
     return trace
 
