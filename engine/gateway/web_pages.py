@@ -27,17 +27,25 @@ li{border-bottom:1px solid var(--line)}
 li a{display:block;padding:.7rem 0;color:inherit;text-decoration:none}
 li a:hover b,li a:focus b{color:var(--link);text-decoration:underline}
 """
-_HASH: Final = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
-WEB_PAGE: Final[Headers] = (
-    *BARE,
-    ("Content-Type", "text/html; charset=utf-8"),
-    # Only this very style; no script, picture, form or frame, neither inside the page nor around it.
-    (
-        "Content-Security-Policy",
-        f"default-src 'none'; style-src 'sha256-{_HASH}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    ),
-    ("Referrer-Policy", "no-referrer"),
-)
+
+
+def page_headers(style: str = "") -> Headers:
+    """The headers of a page that has this style beside the common one."""
+    digest = base64.b64encode(hashlib.sha256((_STYLE + style).encode()).digest()).decode()
+    return (
+        *BARE,
+        ("Content-Type", "text/html; charset=utf-8"),
+        # Only this very style; no script, picture, form or frame, neither inside the page nor around it.
+        (
+            "Content-Security-Policy",
+            f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'; "
+            "frame-ancestors 'none'",
+        ),
+        ("Referrer-Policy", "no-referrer"),
+    )
+
+
+WEB_PAGE: Final[Headers] = page_headers()
 _FRAME: Final = """<!doctype html>
 <html lang="{language}">
 <head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1"><title>{title}</title>
@@ -49,9 +57,12 @@ _FRAME: Final = """<!doctype html>
 """
 
 
-def web_page(language: Language, title: str, content: str) -> bytes:
-    """A page, to be sent under the headers WEB_PAGE. `title` and `content` are HTML: what is text is escaped before."""
-    return _FRAME.format(language=LANGUAGE_TAGS[language], title=title, style=_STYLE, content=content).encode()
+def web_page(language: Language, title: str, content: str, style: str = "") -> bytes:
+    """A page, to be sent under `page_headers` of the same style, WEB_PAGE where it has none of its own.
+
+    `title` and `content` are HTML: what is text is escaped before.
+    """
+    return _FRAME.format(language=LANGUAGE_TAGS[language], title=title, style=_STYLE + style, content=content).encode()
 
 
 LANGUAGE_TAGS: Final[dict[Language, str]] = {"en": "en", "zh": "zh-Hans"}

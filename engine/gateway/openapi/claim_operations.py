@@ -58,7 +58,7 @@ CLAIM_OPERATIONS: Final = (
             Success(
                 200,
                 Words("Claimed before: that claim again", "此前已领取：返回同一次领取"),
-                (Content(_JSON, schema("Claimed"), CLAIMED_EXAMPLE),),
+                (Content(_JSON, schema("Claimed")),),
                 ("Cache-Control", "Idempotent-Replayed"),
             ),
         ),

@@ -10,25 +10,30 @@ from pathlib import Path
 from string import Template
 from typing import Any, Final
 
-from engine.gateway.answer import Language, Words
+from engine.gateway.answer import Headers, Language, Words
 from engine.gateway.openapi.operation import CHAPTERS, NEEDS, Operation, Success
 from engine.gateway.openapi.operations import OPERATIONS, refusals_of
 from engine.gateway.openapi.shape_words import kind_of, rows_of
 from engine.gateway.problems import KINDS, ProblemKind
+from engine.gateway.web_pages import page_headers, web_page
 
 Document = dict[str, Any]
 
-_FRAME: Final = Template((Path(__file__).parent / "page.html").read_text("utf-8"))
+_FOLDER: Final = Path(__file__).parent
+_CONTENT: Final = Template((_FOLDER / "page.html").read_text("utf-8"))
+_STYLE: Final = (_FOLDER / "page.css").read_text("utf-8")
+PAGE: Final[Headers] = page_headers(_STYLE)
 _LABELS: Final = {
     "about": Words(
         "Limited vouchers, handed out at an announced second. What can be asked over HTTP, and every answer to it.",
         "限量消费券，准点开抢。本页列出全部 HTTP 接口及其所有响应。",
     ),
-    "machine": Words("For programs", "供程序使用"),
+    "machine": Words("For programs:", "供程序使用："),
     "send": Words("Send", "请求体"),
     "parameters": Words("Parameters", "参数"),
     "answers": Words("Answers", "响应"),
-    "refusals": Words("Refusals, in the order in which they are looked at", "错误码（按判断顺序）"),
+    "refusals": Words("Refusals", "错误码"),
+    "order": Words("Refusals, in the order in which they are looked at", "错误码（按判断顺序）"),
     "shapes": Words("Shapes", "数据结构"),
     "code": Words("code", "错误码"),
     "status": Words("status", "状态码"),
@@ -40,26 +45,26 @@ _LABELS: Final = {
 }
 
 
-def print_page(document: Document, language: Language) -> str:
-    """The whole page."""
-    return _FRAME.substitute(
-        language=language,
-        version=html.escape(document["info"]["version"]),
+def print_page(document: Document, language: Language) -> bytes:
+    """The whole page, to be sent under the headers PAGE."""
+    content = _CONTENT.substitute(
+        version=_text(document["info"]["version"]),
         about=_LABELS["about"].say(language),
         machine=_LABELS["machine"].say(language),
         contents="".join(_contents(language)),
         chapters="".join(_chapter(name, document, language) for name in CHAPTERS),
-        refusals_title=_LABELS["refusals"].say(language),
+        refusals_title=_LABELS["order"].say(language),
         refusals="".join(_refusals(language)),
         shapes_title=_LABELS["shapes"].say(language),
         shapes="".join(_shapes(document, language)),
     )
+    return web_page(language, "Dropwave HTTP", content, _STYLE)
 
 
 def _contents(language: Language) -> Iterator[str]:
     for name, title in CHAPTERS.items():
         yield f'<a href="#{name}">{_text(title.say(language))}</a>'
-    yield f'<a href="#refusals">{_LABELS["code"].say(language)}</a>'
+    yield f'<a href="#refusals">{_LABELS["refusals"].say(language)}</a>'
     yield f'<a href="#shapes">{_LABELS["shapes"].say(language)}</a>'
 
 
@@ -73,7 +78,9 @@ def _chapter(name: str, document: Document, language: Language) -> str:
 
 def _operation(operation: Operation, document: Document, language: Language) -> str:
     method = operation.method.upper()
-    says = " ".join(words.say(language) for words in (operation.more, NEEDS[operation.who]) if words.en)
+    says = ("" if language == "zh" else " ").join(
+        words.say(language) for words in (operation.more, NEEDS[operation.who]) if words.en
+    )
     item = document["paths"][operation.path][operation.method]
     return (
         f'<details id="{operation.id}"><summary><b class="{operation.method}">{method}</b> '
@@ -110,7 +117,7 @@ def _answers(operation: Operation, language: Language) -> Iterator[str]:
     for success in operation.successes:
         answers.setdefault(success.status, []).append(_success(success, language))
     for status, codes in refusals_of(operation).items():
-        links = ", ".join(f'<a href="#code-{code}"><code>{code}</code></a>' for code in codes)
+        links = ", ".join(f'<a href="#code-{code}">{_name(code)}</a>' for code in codes)
         answers.setdefault(status, []).append(links)
     for status in sorted(answers):
         yield f"<tr><td><b>{status}</b><td>{' '.join(answers[status])}"
@@ -130,7 +137,7 @@ def _refusals(language: Language) -> Iterator[str]:
     yield "<tr>" + "".join(f"<th>{head}" for head in heads)
     for code, kind in KINDS.items():
         yield (
-            f'<tr id="code-{code}"><td><a href="/problems/{kind.slug}"><code>{code}</code></a><td>{kind.status}'
+            f'<tr id="code-{code}"><td><a href="/problems/{kind.slug}">{_name(code)}</a><td>{kind.status}'
             f"<td>{_text(kind.title.say(language))}<td>{_pause(kind, language)}"
         )
 
@@ -146,7 +153,7 @@ def _shapes(document: Document, language: Language) -> Iterator[str]:
         if name.endswith("Problem"):
             continue  # their members are told by the pages of the problems
         rows = "".join(
-            f"<tr><td><code>{member}</code>{'' if required else ' <i>' + _LABELS['optional'].say(language) + '</i>'}"
+            f"<tr><td>{_name(member)}{'' if required else ' <i>' + _LABELS['optional'].say(language) + '</i>'}"
             f"<td>{_kind(each, language)}<td>{_text(each.get('description', ''))}"
             for member, each, required in rows_of(shape)
         )
@@ -178,6 +185,11 @@ def _resolved(parameter: Document, document: Document) -> Document:
 def _path(path: str) -> str:
     """The path with its parameters set off, and places at which a narrow screen may break it."""
     return re.sub(r"(\{\w+\})", r"<i>\1</i>", path).replace("/", "/<wbr>").replace("</<wbr>", "</")
+
+
+def _name(name: str) -> str:
+    """A name of the contract, which a narrow screen may break behind its words."""
+    return f"<code>{name.replace('_', '_<wbr>')}</code>"
 
 
 def _paragraph(text: str) -> str:

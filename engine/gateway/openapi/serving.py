@@ -6,11 +6,11 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from engine.gateway.answer import BARE, HTML, JSON, Answer, Headers, Heading, Language
+from engine.gateway.answer import BARE, JSON, Answer, Headers, Heading, Language
 from engine.gateway.etags import has, tag_of
 from engine.gateway.language import choose
 from engine.gateway.openapi.document import build_document
-from engine.gateway.openapi.page import print_page
+from engine.gateway.openapi.page import PAGE, print_page
 
 _CACHED: Final[Headers] = (("Cache-Control", "public, max-age=300"),)
 """It changes with the program only; five minutes after an upgrade everybody has the new one."""
@@ -33,7 +33,7 @@ def docs_page(heading: Heading) -> Answer:
     """The document as a page, in the caller's language."""
     language = choose(heading.accept_language)
     varies: Headers = (("Content-Language", language), ("Vary", "Accept-Language"))
-    return _answer(_page(language), HTML, varies, heading)
+    return _answer(_page(language), PAGE, varies, heading)
 
 
 def _answer(kept: _Kept, kind: Headers, more: Headers, heading: Heading) -> Answer:
@@ -51,5 +51,5 @@ def _document() -> _Kept:
 
 @lru_cache(maxsize=2)  # one for each language
 def _page(language: Language) -> _Kept:
-    body = print_page(build_document(), language).encode()
+    body = print_page(build_document(), language)
     return _Kept(body, tag_of(body))
