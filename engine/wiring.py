@@ -124,7 +124,7 @@ def gateway_services(stores: Stores, settings: Settings) -> list[Service]:
     """Board, desks and the HTTP server, in the order in which they start."""
     clock = StoreClock()
     archive = Archive(stores.ledger, settings)
-    board = Board(stores.hot_store, clock, archive.find_wave, settings)
+    board = Board(stores.hot_store, clock, archive, settings)
     board.watchers.append(BoardFigures(board).see)
 
     async def places() -> Mapping[str, tuple[int, int]]:
