@@ -101,5 +101,5 @@ def _check(origin: str) -> None:
             f"cors_origins: {origin!r} is no origin; one looks like https://shop.example or http://localhost:3000, "
             "in small letters, without a path or a slash at the end"
         )
-    if parts["port"] == _USUAL_PORTS.get(parts["scheme"]):
+    if parts["port"] and parts["port"] == _USUAL_PORTS.get(parts["scheme"]):
         raise SettingsError(f"cors_origins: browsers leave {parts['port']} out of {origin}; so must the setting")

@@ -1,11 +1,24 @@
 """What everybody may see: campaigns, waves, the store's clock. Asked for by a crowd that watches a countdown.
 
 What a page says is encoded once for each reading of the board; only the age of `left` is put in for each
-request. The ETag is weak and does not cover that age: a page that differs in nothing else is the same page.
+request. The ETag is weak and does not cover that age: a page that differs in nothing else is the same page. It is made
+of what the page says and of nothing else, so every gateway gives the same one, and a cache in front of several can
+ask any of them.
+
+**How old.** A page may be kept for a second, and no longer: `must-revalidate`, and no `stale-while-revalidate`, since
+a page that says `open` must not outlive the wave. In a cache `left_age_ms` stands still; `left_read_at_ms` does not
+lie, by the clock of `/v1/time`. A 304 makes a kept page new again without touching its body, so it says in
+`Left-Read-At-Ms` when what is in the body was last seen to be so.
+
+**Around a change.** When a wave opens or closes within `NEAR_MS`, a browser is told to keep nothing (`max-age=0`), so
+that it does not add its second to that of a cache on the way, and nobody is shown the old state for longer than
+one second past the change. A shared cache may keep its second even then (`s-maxage=1`, RFC 9111, 5.2.2.10): without
+it, at the very moment when everybody looks, each look would reach the gateways, and the claims would wait behind them.
+Who must not be a second late goes by `opens_at` and `/v1/time`, as every page says both.
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -13,17 +26,21 @@ from msgspec import Struct
 
 from engine.claiming.board import LiveWave
 from engine.domain.campaign import Catalogue, CatalogueWave
-from engine.gateway.answer import BARE, JSON, PRIVATE, Answer, Heading
+from engine.gateway.answer import BARE, JSON, PRIVATE, Answer, Headers, Heading
+from engine.gateway.etags import has, tag_of
 from engine.gateway.parts import BoardPart
 from engine.gateway.refusals import Problem, refuse
 from engine.gateway.status_objects import Members, campaign_members, unloaded_wave_members, wave_members
-from engine.gateway.waves import find_wave
+from engine.gateway.waves import find_campaign, find_wave
 
 CACHED_MAX: Final = 2_000
 """Objects kept as text, a few kB each; past it all are dropped and made again."""
 
 _encode: Final = msgspec.json.Encoder().encode
-_CACHE_CONTROL: Final = ("Cache-Control", "public, max-age=1")
+_KEEP: Final = ("Cache-Control", "public, max-age=1, must-revalidate")
+_KEEP_SHARED: Final = ("Cache-Control", "public, max-age=0, s-maxage=1, must-revalidate")
+NEAR_MS: Final = 2_000
+"""A second in a shared cache, which rounds the age that it states down, and a second in the browser behind it."""
 _RECOVERING: Final = Problem("recovering")
 
 
@@ -56,10 +73,10 @@ class StatusPages:
         if isinstance(live, Problem):
             return refuse(live, heading.accept_language)
         now_ms = self._board.store_time_ms()
-        if not live.loaded and live.state.state == "live" and live.state.opens_ms <= now_ms < live.state.closes_ms:
-            return refuse(_RECOVERING, heading.accept_language)  # it is on, and the hot store lacks it for the moment
+        if _is_missed(live, now_ms):
+            return refuse(_RECOVERING, heading.accept_language)
         printed = self._wave(live, now_ms)
-        return self._send(printed.body, printed.tag, [live], heading)
+        return self._send(printed.body, printed.tag, [live], _cache_control([_hours(live)], now_ms), heading)
 
     def waves(self, heading: Heading) -> Answer:
         """Every wave in the hot store, by opening. Those of sandboxes are shown only to who asks for them by id."""
@@ -68,32 +85,46 @@ class StatusPages:
         now_ms = self._board.store_time_ms()
         printed = [self._wave(wave, now_ms) for wave in live]
         body = b'{"waves":[' + b",".join(part.body for part in printed) + b"]}"
-        return self._send(body, b"".join(part.tag for part in printed), live, heading)
+        tags = b"".join(part.tag for part in printed)
+        return self._send(body, tags, live, _cache_control(map(_hours, live), now_ms), heading)
 
-    def campaign(self, campaign: str, heading: Heading) -> Answer:
-        """A campaign: rules, offers, schedule."""
-        catalogue = self._board.campaign(campaign)
-        if catalogue is None:
-            return refuse(Problem("not_found") if self._board.ready else _RECOVERING, heading.accept_language)
-        live = {wave.wave.no: wave for wave in self._board.waves() if wave.catalogue.id == campaign}
+    async def campaign(self, campaign: str, heading: Heading) -> Answer:
+        """A campaign: rules, offers, schedule. Of the hot store, or of the ledger where it has left that."""
+        found = await find_campaign(self._board, campaign)
+        if isinstance(found, Problem):
+            return refuse(found, heading.accept_language)
+        catalogue, live = found.catalogue, {wave.wave.no: wave for wave in found.waves}
         now_ms = self._board.store_time_ms()
+        if any(_is_missed(wave, now_ms) for wave in found.waves):
+            return refuse(_RECOVERING, heading.accept_language)
         rules = self._print("campaign", campaign, catalogue, "", lambda: campaign_members(catalogue))
         schedule = [
             self._wave(live[wave.no], now_ms) if wave.no in live else self._unloaded(catalogue, wave, now_ms)
             for wave in catalogue.waves
         ]
         body = rules.body[:-1] + b',"waves":[' + b",".join(part.body for part in schedule) + b"]}"
-        return self._send(body, rules.tag + b"".join(part.tag for part in schedule), list(live.values()), heading)
+        tags = rules.tag + b"".join(part.tag for part in schedule)
+        hours = [
+            _hours(live[wave.no]) if wave.no in live else (wave.opens_at_ms, wave.closes_at_ms)
+            for wave in catalogue.waves
+        ]
+        return self._send(body, tags, list(live.values()), _cache_control(hours, now_ms), heading)
 
-    def _send(self, body: bytes, tags: bytes, waves: Sequence[LiveWave], heading: Heading) -> Answer:
+    def _send(
+        self, body: bytes, tags: bytes, waves: Sequence[LiveWave], cache_control: tuple[str, str], heading: Heading
+    ) -> Answer:
         """The page with the age of its oldest `left`, or 304 where the caller has it already."""
-        tag = f'W/"{hashlib.blake2b(tags, digest_size=9).hexdigest()}"'
-        headers = (_CACHE_CONTROL, ("ETag", tag))
-        if _has(heading.if_none_match, tag):
-            return Answer(304, "not_modified", BARE + headers)
+        tag = f"W/{tag_of(tags)}"
         read_ms = min((wave.read_ms for wave in waves if wave.loaded), default=0)
+        headers: Headers = (cache_control, ("ETag", tag))
+        if read_ms:
+            headers += (("Left-Read-At-Ms", str(read_ms)),)
+        if has(heading.if_none_match, tag):
+            return Answer(304, "not_modified", BARE + headers)
         age = b"%d" % max(0, self._board.store_time_ms() - read_ms) if read_ms else b"null"
-        return Answer(200, "ok", JSON + headers, body[:-1] + b',"left_age_ms":' + age + b"}")
+        read_at = b"%d" % read_ms if read_ms else b"null"
+        aged = body[:-1] + b',"left_age_ms":' + age + b',"left_read_at_ms":' + read_at + b"}"
+        return Answer(200, "ok", JSON + headers, aged)
 
     def _wave(self, live: LiveWave, now_ms: int) -> _Printed:
         status = live.status(now_ms)
@@ -115,11 +146,17 @@ class StatusPages:
         return printed
 
 
-def _has(if_none_match: str, tag: str) -> bool:
-    """Whether `If-None-Match` names this tag, compared weakly (RFC 9110, 13.1.2)."""
-    if not if_none_match:
-        return False
-    opaque = tag.removeprefix("W/")
-    return if_none_match.strip() == "*" or any(
-        candidate.strip().removeprefix("W/") == opaque for candidate in if_none_match.split(",")
-    )
+def _is_missed(live: LiveWave, now_ms: int) -> bool:
+    """Whether it is on, and the hot store lacks it for the moment: what is left of it is not known."""
+    return not live.loaded and live.state.state == "live" and live.state.opens_ms <= now_ms < live.state.closes_ms
+
+
+def _hours(live: LiveWave) -> tuple[int, int]:
+    """When it opens and closes; 0 for what it will not do any more."""
+    return (live.state.opens_ms, live.state.closes_ms) if live.state.state in ("live", "paused") else (0, 0)
+
+
+def _cache_control(hours: Iterable[tuple[int, int]], now_ms: int) -> tuple[str, str]:
+    """How long a page with waves of these hours may be kept."""
+    is_near = any(0 <= instant_ms - now_ms < NEAR_MS for pair in hours for instant_ms in pair)
+    return _KEEP_SHARED if is_near else _KEEP

@@ -79,7 +79,7 @@ async def get(visit: Visit, path: str, token: str = "") -> Any:
     async with Pool(visit.address, 1) as pool:
         head = f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token or visit.operator_token}\r\n\r\n"
         body = (await pool.exchange(head.encode())).body
-    return json.loads(re.sub(rb',"left_age_ms":\d+', b"", body))
+    return json.loads(re.sub(rb',"left_age_ms":\d+,"left_read_at_ms":\d+', b"", body))
 
 
 async def claim_some(visit: Visit, settings: Settings) -> list[str]:

@@ -36,7 +36,7 @@ NOWHERE = "-"
 """The operation of a request that took no route, or could not be read."""
 _OF_HTTP = {"Server", "Date", "Connection", "Content-Type", "Content-Length", "Transfer-Encoding"}
 """Headers that the document leaves to HTTP."""
-_OF_CORS = {"Access-Control-Allow-Origin", "Access-Control-Expose-Headers"}
+_OF_CORS = {"Access-Control-Allow-Origin", "Access-Control-Expose-Headers", "Vary"}
 """On any answer, where the setting says so."""
 _READ_BEFORE_ROUTING = ("invalid_request", "headers_too_large", "timeout", "busy", "too_many_requests", "internal")
 
