@@ -9,13 +9,16 @@ from typing import Any, Final, cast
 
 import structlog
 from aiohttp import web
+from aiohttp.http import HttpRequestParser
 from aiohttp.http_exceptions import LineTooLong
-from aiohttp.streams import StreamReader
+from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
+from aiohttp.web_protocol import MAX_MSG_QUEUE_SIZE, _ErrInfo
 
 from engine.claiming.presence import Presence
 from engine.gateway.access_log import method_of
 from engine.gateway.answer import Heading, Words
 from engine.gateway.connections import Connections, Cut, Watch
+from engine.gateway.framing import NO_HTTP, Framing, Malformed, flaw_of
 from engine.gateway.refusals import Problem, refuse
 from engine.gateway.request_ids import request_id_of
 from engine.gateway.requests import TIMEOUT, heading_of, response_of
@@ -24,12 +27,6 @@ from engine.gateway.wire import last_words
 
 log = structlog.get_logger(__name__)
 
-_NO_HTTP: Final = Problem(
-    "invalid_request",
-    Words("this is not a well-formed HTTP request", "这不是格式正确的 HTTP 请求"),
-    {"at": "request"},
-    close=True,
-)
 _HEADERS_TOO_LARGE: Final = Problem("headers_too_large", close=True)
 _FULL: Final = Problem(
     "busy",
@@ -53,13 +50,14 @@ _BY_STATUS: Final = {
 class Connection(web.RequestHandler):
     """The protocol of one connection."""
 
-    __slots__ = ("_all", "_answered", "_body", "_lost", "_sender", "_watch", "presence")
+    __slots__ = ("_all", "_answered", "_body", "_framing", "_lost", "_sender", "_watch", "presence")
 
     def __init__(self, server: web.Server, connections: Connections, sender: Sender, **limits: Any) -> None:
         super().__init__(server, **limits)
         self._all = connections
         self._sender = sender
         self._answered = 0
+        self._framing = Framing()
         self._watch = Watch(connections, self._cut)
         self._body: StreamReader | None = None
         """The body that is still to come."""
@@ -86,7 +84,9 @@ class Connection(web.RequestHandler):
     def data_received(self, data: bytes) -> None:
         """Bytes came. aiohttp parses them; noted is what the client owes us after that."""
         before = self._request_count
-        super().data_received(data)
+        self._parse(data)
+        if self._close:
+            return
         if self._request_count != before:
             body = self._messages[-1][1]
             self._body = None if body.is_eof() else body
@@ -97,6 +97,58 @@ class Connection(web.RequestHandler):
                 self._note_whole()
         elif data and not self._close and not self._watch.heard(len(data)):
             self._turn_away(_HEADERS_TOO_LARGE)
+
+    def _parse(self, data: bytes) -> None:
+        """Hand on what came, one head or body at a time, for as long as it is HTTP and there is room for requests."""
+        framing = self._framing
+        if framing.is_lost:
+            return
+        data, framing.kept, start = framing.kept + data, b"", 0
+        while True:
+            stop, before = framing.end_of_piece(data, start), self._request_count
+            super().data_received(data if stop - start == len(data) else data[start:stop])
+            if self._request_count != before:
+                self._look_at_head()
+            if self._upgraded:  # nobody here speaks WebSocket: the wish is ignored (RFC 9110, 7.8), HTTP goes on
+                assert self._parser is not None
+                self._upgraded = False
+                self._parser.set_upgraded(False)
+            if framing.is_chunked_body_over():
+                self._parser = self._fresh_parser()
+            if stop == len(data) or framing.is_lost:
+                return
+            if self._reading_paused or len(self._messages) >= MAX_MSG_QUEUE_SIZE:
+                framing.kept = data[stop:]
+                return
+            start = stop
+
+    def _look_at_head(self) -> None:
+        """A request has been parsed, or what came is none: it is the last of the messages."""
+        message, body = self._messages[-1]
+        flaw = None if isinstance(message, _ErrInfo) else flaw_of(message)
+        if flaw is not None:
+            message, body = _ErrInfo(400, Malformed(flaw), flaw.code), EMPTY_PAYLOAD
+            self._messages[-1] = message, body
+        if not isinstance(message, _ErrInfo):
+            self._framing.begin(message, body)
+        elif self._framing.lose() and self._answered == self._request_count - 1:
+            self._messages.clear()  # whose body it was has had its answer: there is nobody to tell
+            if self._watch.transport is not None:
+                self._half_close(self._watch.transport)
+
+    def _fresh_parser(self) -> HttpRequestParser:
+        """Like the one that aiohttp makes for a connection."""
+        return HttpRequestParser(
+            self,
+            self._loop,
+            self._read_bufsize,
+            max_line_size=self.max_line_size,
+            max_field_size=self.max_field_size,
+            max_headers=self.max_headers,
+            payload_exception=web.RequestPayloadError,
+            auto_decompress=False,
+            max_msg_queue_size=MAX_MSG_QUEUE_SIZE,
+        )
 
     def _note_whole(self) -> None:
         """All of the last request has come: we owe an answer, or it was given before the end of the body."""
@@ -140,9 +192,10 @@ class Connection(web.RequestHandler):
         if isinstance(resp, web.HTTPException):
             allow = resp.headers.get("Allow", "")
             resp = self._preflight(request, allow) or self._respond(
-                _BY_STATUS.get(resp.status, _NO_HTTP), request, allow
+                _BY_STATUS.get(resp.status, NO_HTTP), request, allow
             )
-        if self._all.draining:
+        # Behind a request with a broken body stands only the error, which its own answer tells.
+        if self._all.draining or (self._framing.is_body_broken and self._answered == self._request_count - 2):
             resp.force_close()
         sent = await super().finish_response(request, resp, start_time)
         self._answered += 1
@@ -169,9 +222,11 @@ class Connection(web.RequestHandler):
             raise exc  # the client has gone: nobody to answer
         if request.writer.output_size > 0:
             raise ConnectionError("part of an answer was sent already")
+        if isinstance(exc, Malformed):
+            return self._respond(exc.problem, request)
         if status == 400:
             too_large = isinstance(exc, LineTooLong) or (message or "").startswith("Too many headers")
-            return self._respond(_HEADERS_TOO_LARGE if too_large else _NO_HTTP, request)
+            return self._respond(_HEADERS_TOO_LARGE if too_large else NO_HTTP, request)
         heading = heading_of(request)
         where = {"method": method_of(heading), "route": heading.route}  # the path itself may hold anything
         log.error("request failed", request_id=heading.request_id, **where, exc_info=exc)

@@ -54,7 +54,6 @@ async def test_headers_that_are_too_large(drop: Drop, data: bytes) -> None:
         b"POST /v1/waves/w/claims HTTP/1.1\r\nHost: test\r\nContent-Length: 3\r\n"
         b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         b"POST /v1/waves/w/claims HTTP/1.1\r\nHost: test\r\nContent-Length: -1\r\n\r\n",
-        b"POST /v1/waves/w/claims HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
     ],
 )
 async def test_what_is_no_http_is_an_invalid_request(drop: Drop, data: bytes) -> None:
