@@ -7,15 +7,16 @@ whether this process could serve. What is not on it is looked for again before a
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence, Set
-from typing import TypeVar
+from typing import Protocol
 
 import structlog
 from msgspec import Struct
 
 from engine.claiming.clock import StoreClock
+from engine.claiming.elsewhere import Allowance, Elsewhere, Seen
 from engine.domain.campaign import Catalogue, CatalogueWave
 from engine.domain.decisions import WaveState, WaveStatus
-from engine.errors import HotStoreError, HotStoreUnavailable
+from engine.errors import HotStoreError
 from engine.hotstore.store import HotStore
 from engine.hotstore.view import ShardView, loaded_campaigns, read_shard
 from engine.service import Loop
@@ -23,14 +24,10 @@ from engine.settings import Settings
 
 log = structlog.get_logger(__name__)
 
-Kept = TypeVar("Kept")
-
-LOOKS_PER_SECOND_MAX = 20
-"""Looks for a wave that is not on the board, in one process: made-up ids must not become a load on the stores."""
-KEPT_MAX = 1_000
-"""Waves of the ledger that are kept at hand, and ids known to be unknown; oldest out. A wave takes a few kilobytes."""
-UNKNOWN_FOR_S = 1.0
-"""How long an id that was looked for in vain is answered without another look."""
+WAVES_KEPT_MAX = 1_000
+"""Waves of the ledger that are kept at hand; oldest out. A wave takes a few kilobytes."""
+CAMPAIGNS_KEPT_MAX = 64
+"""Campaigns of the ledger that are kept at hand. One with lists of accounts takes megabytes."""
 STALE_AFTER_REFRESHES = 8
 """A board that missed this many refreshes is not ready: its picture is seconds old."""
 
@@ -56,6 +53,23 @@ class LiveWave(Struct, frozen=True):
         return self.state.status(now_ms, is_stopped=bool(self.stopped), is_anything_left=any(self.left.values()))
 
 
+class LiveCampaign(Struct, frozen=True):
+    """A campaign as the board knows it, with those of its waves that were put; or as the ledger has it, with all."""
+
+    catalogue: Catalogue
+    waves: tuple[LiveWave, ...]
+
+
+class ArchivePart(Protocol):
+    """What the ledger knows of campaigns that are not in the hot store (`claiming.archive.Archive`)."""
+
+    async def find_wave(self, wave: str, /) -> LiveWave | None:
+        """That wave, or None where there is none. Raises LedgerError."""
+
+    async def find_campaign(self, campaign: str, /) -> LiveCampaign | None:
+        """That campaign, or None where there is none. Raises LedgerError."""
+
+
 class Board:
     """All waves that this process can serve. A service."""
 
@@ -63,23 +77,22 @@ class Board:
         self,
         store: HotStore,
         clock: StoreClock,
-        find_archived: Callable[[str], Awaitable[LiveWave | None]],
+        archive: ArchivePart,
         settings: Settings,
     ) -> None:
         self._store = store
         self._clock = clock
-        self._find_archived = find_archived
+        self._archive = archive
         self._settings = settings
         self._loop = Loop("board", self.refresh, settings.board_refresh_ms / 1000)
         self._refreshing = asyncio.Lock()
         self._shards: dict[str, ShardView] = {}
         self._waves: dict[str, LiveWave] = {}
-        self._archived: dict[str, LiveWave] = {}
-        self._unknown_until_s: dict[str, float] = {}
+        allowance = Allowance()
+        self._other_waves = Elsewhere(self._look_for_wave, allowance, WAVES_KEPT_MAX)
+        self._other_campaigns = Elsewhere(self._look_for_campaign, allowance, CAMPAIGNS_KEPT_MAX)
         self._all_readable = False
         self._read_s = float("-inf")
-        self._looks_left = float(LOOKS_PER_SECOND_MAX)
-        self._looked_s = time.monotonic()
         self.watchers: list[Callable[[Sequence[ShardView]], Awaitable[None]]] = []
         """Told of every refresh: the desks learn campaigns and epochs from it."""
 
@@ -94,6 +107,8 @@ class Board:
     async def stop(self) -> None:
         """End reading."""
         await self._loop.stop()
+        await self._other_waves.stop()
+        await self._other_campaigns.stop()
 
     @property
     def ready(self) -> bool:
@@ -140,21 +155,34 @@ class Board:
 
         Raises HotStoreError or LedgerError where it cannot be known now whether there is such a wave.
         """
-        found = self._waves.get(wave) or self._archived.get(wave)
-        now_s = time.monotonic()
-        if found or self._unknown_until_s.get(wave, 0.0) > now_s:
-            return found
-        if not self._may_look():
-            raise HotStoreUnavailable("too many looks for waves that are not on the board")
+        return self._waves.get(wave) or await self._other_waves.find(wave)
+
+    async def find_campaign(self, campaign: str) -> LiveCampaign | None:
+        """That campaign, found as `find_wave` finds a wave. Raises like it."""
+        return self._live_campaign(campaign) or await self._other_campaigns.find(campaign)
+
+    def _live_campaign(self, campaign: str) -> LiveCampaign | None:
+        shard = self._shards.get(campaign)
+        if shard is None:
+            return None
+        waves = tuple(live for live in self._waves.values() if live.catalogue.id == campaign)
+        return LiveCampaign(shard.catalogue, waves)
+
+    async def _look_for_wave(self, wave: str) -> Seen[LiveWave]:
         await self.refresh()
         if wave in self._waves:
-            return self._waves[wave]
-        archived = await self._find_archived(wave)
-        if archived is None:
-            _keep(self._unknown_until_s, wave, now_s + UNKNOWN_FOR_S)
-        elif not self.expects(archived.catalogue):  # else it is only for the moment that the hot store lacks it
-            _keep(self._archived, wave, archived)
-        return archived
+            return Seen(self._waves[wave], lasts=False)
+        found = await self._archive.find_wave(wave)
+        # Where the hot store should have it, it is only for the moment that it lacks it.
+        return Seen(found, lasts=found is not None and not self.expects(found.catalogue))
+
+    async def _look_for_campaign(self, campaign: str) -> Seen[LiveCampaign]:
+        await self.refresh()
+        live = self._live_campaign(campaign)
+        if live is not None:
+            return Seen(live, lasts=False)
+        found = await self._archive.find_campaign(campaign)
+        return Seen(found, lasts=found is not None and not self.expects(found.catalogue))
 
     async def refresh(self) -> None:
         """Read everything again. Callers at the same time share one reading."""
@@ -169,8 +197,8 @@ class Board:
             self._shards = self._still_known(shards.keys()) | readable
             self._all_readable = len(readable) == len(self._shards)
             self._waves = {live.wave.id: live for shard in self._shards.values() for live in live_waves(shard)}
-            for wave in self._waves:
-                self._archived.pop(wave, None)
+            self._other_waves.forget(self._waves)
+            self._other_campaigns.forget(self._shards)
             self._read_s = time.monotonic()
             if readable:
                 self._clock.heard(max(shard.now_ms for shard in readable.values()))
@@ -186,15 +214,6 @@ class Board:
             for campaign, shard in self._shards.items()
             if campaign in listed or self.expects(shard.catalogue)
         }
-
-    def _may_look(self) -> bool:
-        now_s = time.monotonic()
-        self._looks_left = min(LOOKS_PER_SECOND_MAX, self._looks_left + (now_s - self._looked_s) * LOOKS_PER_SECOND_MAX)
-        self._looked_s = now_s
-        if self._looks_left < 1:
-            return False
-        self._looks_left -= 1
-        return True
 
 
 def live_waves(shard: ShardView) -> list[LiveWave]:
@@ -212,9 +231,3 @@ def live_waves(shard: ShardView) -> list[LiveWave]:
         for wave in shard.catalogue.waves
         if wave.no in shard.waves
     ]
-
-
-def _keep(kept: dict[str, Kept], key: str, value: Kept) -> None:
-    while len(kept) >= KEPT_MAX:
-        del kept[next(iter(kept))]
-    kept[key] = value

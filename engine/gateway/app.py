@@ -139,7 +139,7 @@ class _Handlers:
         return self._respond("status", request, self._pages.waves(heading_of(request)))
 
     async def campaign(self, request: web.Request) -> web.Response:
-        answer = self._pages.campaign(request.match_info["campaign"], heading_of(request))
+        answer = await self._pages.campaign(request.match_info["campaign"], heading_of(request))
         return self._respond("status", request, answer)
 
     async def time(self, request: web.Request) -> web.Response:

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from engine.claiming.board import LiveWave
+from engine.claiming.board import LiveCampaign, LiveWave
 from engine.claiming.presence import Presence
 from engine.domain.campaign import Campaign, Catalogue
 from engine.domain.eligibility import Identity
@@ -52,6 +52,9 @@ class BoardPart(Protocol):
 
     async def find_wave(self, wave: str, /) -> LiveWave | None:
         """That wave; looks again before it says None."""
+
+    async def find_campaign(self, campaign: str, /) -> LiveCampaign | None:
+        """That campaign; looks again before it says None."""
 
     async def refresh(self) -> None:
         """Read the hot store again now. Raises HotStoreError."""

@@ -1,6 +1,6 @@
 """Finding the wave and the offers that a request names."""
 
-from engine.claiming.board import LiveWave
+from engine.claiming.board import LiveCampaign, LiveWave
 from engine.domain.quoting import presentable
 from engine.domain.tickets import Ticket
 from engine.errors import HotStoreError, LedgerError
@@ -28,6 +28,19 @@ async def find_wave(board: BoardPart, wave: str) -> LiveWave | Problem:
     if live is not None:
         return live
     return Problem("unknown_wave" if board.ready else "recovering")
+
+
+async def find_campaign(board: BoardPart, campaign: str) -> LiveCampaign | Problem:
+    """The campaign with that id. `not_found` is said only where the stores could be asked."""
+    if not is_clean(campaign, ID_LENGTH_MAX):
+        return Problem("not_found")
+    try:
+        found = await board.find_campaign(campaign)
+    except (HotStoreError, LedgerError):  # as above
+        return Problem("busy" if board.ready else "recovering")
+    if found is not None:
+        return found
+    return Problem("not_found" if board.ready else "recovering")
 
 
 async def check_ticket(board: BoardPart, ticket: Ticket, wave: str) -> Problem | None:
