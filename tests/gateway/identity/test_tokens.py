@@ -67,7 +67,7 @@ def test_a_token_that_names_its_key_is_of_that_one(algorithm: str) -> None:
 
 
 def test_expiry_and_leeway() -> None:
-    for claims, late, early in (
+    for claims, strict, lenient in (
         ({"exp": NOW_S - 1}, "token_expired", ""),
         ({"exp": NOW_S - 0.9}, "", ""),
         ({"exp": NOW_S + 9, "nbf": NOW_S + 1}, "", ""),
@@ -76,8 +76,8 @@ def test_expiry_and_leeway() -> None:
         ({"exp": NOW_S + 9, "iat": NOW_S - 5, "nbf": NOW_S - 5}, "", ""),
     ):
         token = token_of({"sub": "u1"} | claims)
-        assert code_of(reader_of(leeway_s=1).read(token)) == late, claims
-        assert code_of(reader_of(leeway_s=60).read(token)) == early, claims
+        assert code_of(reader_of(leeway_s=1).read(token)) == strict, claims
+        assert code_of(reader_of(leeway_s=60).read(token)) == lenient, claims
 
 
 def test_issuer_and_audience_where_they_are_set() -> None:
