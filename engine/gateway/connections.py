@@ -164,7 +164,7 @@ class Connections:
         """Why not to serve it, or nothing; and whose share of the connections it takes."""
         CONNECTIONS.inc()
         self._none_left.clear()
-        address = _address_of(transport) if self._per_address_max else ""
+        address = share_of(transport) if self._per_address_max else ""
         refusal: Literal["", "full", "address"] = ""
         if address and self._addresses[address] >= self._per_address_max:
             refusal, address = "address", ""
@@ -258,12 +258,13 @@ class Connections:
         return True
 
 
-def _address_of(transport: asyncio.Transport) -> str:
-    """Whose connection it is: an IPv4 address, or the /64 that an IPv6 customer gets; empty where it has none."""
+def share_of(transport: asyncio.Transport) -> str:
+    """Who its connections are counted for: an IPv4 address, or the /64 that an IPv6 customer has; empty for nobody."""
     peer = transport.get_extra_info("peername")
     if not peer or not isinstance(peer, tuple):
         return ""
     address = ipaddress.ip_address(str(peer[0]).partition("%")[0])
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is None:
-        return str(ipaddress.ip_network((int(address), 64), strict=False))
+    if isinstance(address, ipaddress.IPv6Address):
+        mapped = address.ipv4_mapped
+        return str(mapped or ipaddress.ip_network((int(address), 64), strict=False))
     return str(address)

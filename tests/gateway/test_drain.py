@@ -12,7 +12,7 @@ from prometheus_client import REGISTRY
 from engine.errors import CannotRun
 from engine.gateway.server import listen
 from engine.settings import Settings
-from tests.gateway.drop import Drop, running_gateway
+from tests.gateway.drop import Drop, running_gateway, silent_store
 from tests.gateway.raw import claim_request, connected_to
 from tests.support.waiting import wait_until
 
@@ -139,6 +139,147 @@ async def test_a_claim_under_way_gets_its_answer(drop: Drop) -> None:
         await leaving.gateway.stop()
         reply = await connection.response()
         assert (reply.status, reply.headers["connection"]) == (201, "close")
+
+
+SHORT = {
+    "redis_timeout_ms": 400,
+    "claim_decide_ms": 600,
+    "claim_deadline_ms": 1_200,
+    "body_deadline_ms": 500,
+    "header_deadline_ms": 400,
+    "drain_idle_ms": 50,
+    "drain_ms": 1_500,
+}
+TIME = b"GET /v1/time HTTP/1.1\r\nHost: test\r\n\r\n"
+
+
+@pytest.mark.loops
+async def test_a_stop_with_connections_in_every_state(drop: Drop) -> None:
+    """What has begun is answered, with the word that it is the last; what has not is let go without one."""
+    settings = replace(drop.settings, **SHORT)
+    async with running_gateway(settings, drop.stores) as leaving, contextlib.AsyncExitStack() as stack:
+        fresh, idle, headers, never, body, half, asking = [
+            await stack.enter_async_context(connected_to(leaving.port)) for _ in range(7)
+        ]
+        idle.send(TIME)
+        assert (await idle.response()).status == 200
+        request = claim_request(drop.token("body"), "one-open", {"offer": "a"})
+        headers.send(request[:40])
+        never.send(request[:40])
+        body.send(request[:-3])
+        half.send(request[:-3])
+        await wait_until(lambda: len(leaving.gateway.connections) == 7)
+        async with silent_store(drop):
+            before = batches_sent()
+            asking.send(claim_request(drop.token("asking"), "one-open", {"offer": "a"}))
+            await wait_until(lambda: batches_sent() > before)
+            stopping = asyncio.create_task(leaving.gateway.stop())
+            assert await fresh.ended()
+            assert await idle.ended()
+        reply = await asking.response()
+        assert (reply.status, reply.headers["connection"]) == (201, "close")
+        headers.send(request[40:].replace(b'"a"', b'"b"'))
+        reply = await headers.response()
+        assert (reply.status, reply.headers["connection"]) == (201, "close"), reply.body
+        body.send(request[-3:])
+        reply = await body.response()
+        assert (reply.status, reply.code, reply.headers["connection"]) == (409, "already_claimed", "close")
+        for slow in (never, half):
+            reply = await slow.response()
+            assert (reply.status, reply.code, reply.headers["connection"]) == (408, "timeout", "close")
+        for each in (asking, headers, body, never, half):
+            assert await each.ended()
+        for each in (asking, headers, body, never, half):
+            each.writer.close()
+        await stopping
+
+
+@pytest.mark.loops
+async def test_a_stop_among_clients_that_send_without_waiting(drop: Drop) -> None:
+    """Each answer up to the one that says so is whole, and none is lost to a reset, though more was sent."""
+    async with running_gateway(replace(drop.settings, **SHORT), drop.stores) as leaving:
+        answered, told = [0] * 10, [0] * 10
+
+        async def client(number: int) -> None:
+            async with connected_to(leaving.port) as connection:
+                while not told[number]:
+                    connection.send(TIME * 20)
+                    for _ in range(20):
+                        reply = await connection.response()
+                        assert reply.status == 200
+                        answered[number] += 1
+                        if reply.headers.get("connection") == "close":
+                            told[number] += 1
+                            break
+                connection.send(TIME * 20)
+                assert await connection.ended()
+
+        clients = [asyncio.create_task(client(number)) for number in range(10)]
+        await wait_until(lambda: min(answered) > 40)
+        await leaving.gateway.stop()
+        await asyncio.gather(*clients)
+        assert told == [1] * 10
+
+
+async def test_a_client_that_never_reads_does_not_hold_up_a_stop_for_ever(drop: Drop) -> None:
+    settings = replace(drop.settings, **SHORT)
+    async with running_gateway(settings, drop.stores) as leaving:
+        deaf = socket.create_connection(("127.0.0.1", leaving.port))
+        deaf.setblocking(False)
+        with deaf:
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    deaf.send(TIME * 1_000)
+            async with asyncio.timeout(10):
+                await wait_until(lambda: len(leaving.gateway.connections) == 1)
+                await leaving.gateway.stop()
+            assert len(leaving.gateway.connections) == 0
+
+
+@pytest.mark.loops
+async def test_one_of_two_processes_on_the_port_goes_under_load(drop: Drop) -> None:
+    """Its clients come back and reach the other; no claim is told to nobody, none is made twice."""
+    claimed: dict[str, str] = {}
+    broken: list[bytes] = []
+    over = asyncio.Event()
+
+    async def client(number: int, port: int) -> None:
+        """Claims on and on; comes back where it is told that its connection ends."""
+        for nth in itertools.count():
+            if over.is_set():
+                return
+            async with contextlib.AsyncExitStack() as stack:
+                try:
+                    connection = await stack.enter_async_context(connected_to(port))
+                except ConnectionError:
+                    continue  # the kernel had it in the queue of a socket that was closed
+                for turn in itertools.count():
+                    user = f"{number}-{nth}-{turn}"
+                    try:
+                        connection.send(claim_request(drop.token(user), "one-open", {"offers": ["a", "b"]}))
+                        reply = await connection.response()
+                    except (ConnectionError, asyncio.IncompleteReadError) as error:
+                        if turn or getattr(error, "partial", b""):
+                            broken.append(getattr(error, "partial", b"reset"))
+                        break
+                    assert reply.status == 201, reply.body
+                    claimed[user] = reply.json["claim"]["vouchers"][0]["code"]
+                    if over.is_set() or reply.headers.get("connection") == "close":
+                        break
+
+    async with running_gateway(replace(drop.settings, **SHORT), drop.stores) as staying:
+        shared = replace(drop.settings, **SHORT, port=staying.port)
+        async with running_gateway(shared, drop.stores) as leaving:
+            clients = [asyncio.create_task(client(number, staying.port)) for number in range(20)]
+            await wait_until(lambda: len(leaving.gateway.connections) > 3 and len(claimed) > 100)
+            await leaving.gateway.stop()
+        gone = len(claimed)
+        await wait_until(lambda: len(claimed) > gone + 40, what="claims at the one that stays")
+        over.set()
+        await asyncio.gather(*clients)
+    assert broken == []
+    given = sum(drop.live("one-open").wave.stock.values()) - await units_left(drop)
+    assert given == len(claimed) == len(set(claimed.values()))
 
 
 async def test_start_and_stop_tolerate_being_called_twice(drop: Drop) -> None:
