@@ -248,6 +248,7 @@ def test_check_looks_at_everything_and_tells_whether_all_was_fine(equipped: Mach
         "-m mypy",
         "-m pytest -n 2 --dist worksteal --durations=10",
     ]
+    assert any(call.endswith("/scripts/audit_packages.py") for call in equipped.calls.read_text().splitlines())
     assert equipped.run("check", ENDS_WITH="1").returncode == 1
 
 
