@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from engine.hotstore.store import HotStore
     from engine.ledger.database import Ledger
 
+pytest_plugins = ["tests.support.reached"]
+
 _BEGAN_S = time.monotonic()
 _SEED = int(os.environ.get("TEST_SEED") or random.SystemRandom().randrange(2**32))
 os.environ["TEST_SEED"] = str(_SEED)  # the processes that share a run share its seed

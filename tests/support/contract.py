@@ -119,7 +119,7 @@ def _header_mistakes(documented: dict[str, Any], answer: Answer) -> list[str]:
             value: Any = headers[name]
             if described["schema"]["type"] == "integer" and value.isdigit():
                 value = int(value)
-            mistakes += [f"header {name}: {why}" for why in _why_not(described["schema"], value)]
+            mistakes += [f"header {name}: {why}" for why in why_not(described["schema"], value)]
         elif described["required"]:
             mistakes.append(f"header {name} is missing")
     if len(headers) != len(answer.headers):
@@ -128,10 +128,11 @@ def _header_mistakes(documented: dict[str, Any], answer: Answer) -> list[str]:
 
 
 def _body_mistakes(shape: dict[str, Any], body: bytes) -> list[str]:
-    return [f"body{why}" for why in _why_not(shape, msgspec.json.decode(body))]
+    return [f"body{why}" for why in why_not(shape, msgspec.json.decode(body))]
 
 
-def _why_not(shape: dict[str, Any], value: object) -> list[str]:
+def why_not(shape: dict[str, Any], value: object) -> list[str]:
+    """What is wrong with a value that ought to have this shape."""
     errors = _validator(msgspec.json.encode(shape)).iter_errors(value)
     return [f" at {'/'.join(map(str, error.instance_path)) or '.'}: {error.message[:300]}" for error in errors]
 

@@ -4,7 +4,7 @@ from typing import Final
 
 from engine.gateway.answer import Words
 from engine.gateway.openapi.operation import Content, Operation, Success
-from engine.gateway.openapi.ops_shapes import ACT_EXAMPLES
+from engine.gateway.openapi.ops_shapes import ACT_EXAMPLES, CAMPAIGN_EXAMPLES
 from engine.gateway.openapi.shapes import Shape, schema, text
 from engine.gateway.ops_bodies import YAML_TYPES
 from engine.scheduling.performing import WORDS_LENGTH_MAX
@@ -155,7 +155,7 @@ _LOOKS: Final = (
             "id 须与文件一致。mistakes 中的行号即文件行号。",
         ),
         sent=(
-            Content(_JSON, _FILE),
+            Content(_JSON, _FILE, examples=CAMPAIGN_EXAMPLES),
             *(Content(media_type, text("A campaign file")) for media_type in sorted(YAML_TYPES)),
         ),
         parameters=("IfMatch",),

@@ -163,3 +163,41 @@ ACT_EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     "Move": {"reason": "the partner asked", "opens_at": "2021-09-17 20:00"},
     "VoidTickets": {"reason": "a list had leaked"},
 }
+
+_FILE: Final = """campaign: try-it
+title: Try it
+timezone: Asia/Shanghai
+currency: CNY
+validity: {natural_days: 7}
+eligibility: {allow: vips.txt}
+stores: {s1: {title: A shop, merchant: m1, city: Wuhan}}
+offers:
+  - {id: shop-10, title: 10 yuan off, category: shop, kind: instant, face: 1000, stores: all}
+waves:
+  - {id: try-it, opens_at: "2036-01-01 20:00", lasts: 4h, stock: {shop-10: 1000}}
+"""
+CAMPAIGN_EXAMPLES: Final[dict[str, Any]] = {
+    "campaign": {
+        "summary": "The campaign",
+        "value": {
+            "campaign": "try-it",
+            "title": "Try it",
+            "timezone": "Asia/Shanghai",
+            "currency": "CNY",
+            "validity": {"natural_days": 7},
+            "stores": {"s1": {"title": "A shop", "merchant": "m1", "city": "Wuhan"}},
+            "offers": [
+                {
+                    "id": "shop-10",
+                    "title": "10 yuan off",
+                    "category": "shop",
+                    "kind": "instant",
+                    "face": 1000,
+                    "stores": "all",
+                }
+            ],
+            "waves": [{"id": "try-it", "opens_at": "2036-01-01 20:00", "lasts": "4h", "stock": {"shop-10": 1000}}],
+        },
+    },
+    "file": {"summary": "A file with its lists", "value": {"file": _FILE, "lists": {"vips.txt": ["alice", "bob"]}}},
+}
