@@ -8,7 +8,15 @@ from typing import Final, get_args
 from engine.claiming.board import Board, LiveWave
 from engine.domain.decisions import WaveStatus
 from engine.hotstore.view import ShardView
-from engine.telemetry import NEXT_OPENING, OPEN_OFFERS, SHARD_BOUND, SHARD_EPOCH, UNITS_LEFT, WAVES
+from engine.telemetry import (
+    NEXT_OPENING,
+    OPEN_OFFERS,
+    SHARD_BOUND,
+    SHARD_EPOCH,
+    UNITS_LEFT,
+    WAVES,
+    campaign_label,
+)
 
 EVERY_S: Final = 1.0
 """The board is read several times a second; nobody looks at figures that often."""
@@ -37,9 +45,9 @@ class BoardFigures:
             shard = shards.get(campaign)
             # One that has left the hot store lacks nothing.
             bound = shard.bound if shard else campaign not in expected
-            SHARD_BOUND.labels(campaign).set(int(bound))
+            SHARD_BOUND.labels(campaign_label(campaign)).set(int(bound))
             if shard:
-                SHARD_EPOCH.labels(campaign).set(shard.epoch)
+                SHARD_EPOCH.labels(campaign_label(campaign)).set(shard.epoch)
         self._shards |= expected
 
     def _keep_waves(self, waves: Sequence[LiveWave], now_ms: int) -> None:
@@ -55,6 +63,6 @@ class BoardFigures:
         for word in ("in_stock", "sold_out"):
             OPEN_OFFERS.labels(word).set(stock[word])
         for campaign, units in left.items():
-            UNITS_LEFT.labels(campaign).set(units)
+            UNITS_LEFT.labels(campaign_label(campaign)).set(units)
         openings = [live.state.opens_ms for live in waves if live.status(now_ms) == "scheduled"]
         NEXT_OPENING.set(min(openings, default=0) / 1000)

@@ -10,7 +10,7 @@ from engine.hotstore.log import read_lags
 from engine.hotstore.store import HotStore
 from engine.hotstore.view import loaded_campaigns
 from engine.service import Loop
-from engine.telemetry import LOG_LAG, LOG_LAG_SECONDS
+from engine.telemetry import LOG_LAG, LOG_LAG_SECONDS, campaign_label
 
 LOOK_S: Final = 1.0
 
@@ -36,9 +36,9 @@ class LagWatch:
         campaigns = await loaded_campaigns(self._store)
         lags = await read_lags(self._store, campaigns) if campaigns else {}
         for campaign, lag in lags.items():
-            LOG_LAG.labels(campaign).set(lag.decisions)
-            LOG_LAG_SECONDS.labels(campaign).set(lag.oldest_ms / 1000)
+            LOG_LAG.labels(campaign_label(campaign)).set(lag.decisions)
+            LOG_LAG_SECONDS.labels(campaign_label(campaign)).set(lag.oldest_ms / 1000)
         for campaign in self._seen - lags.keys():
-            LOG_LAG.labels(campaign).set(0)
-            LOG_LAG_SECONDS.labels(campaign).set(0)
+            LOG_LAG.labels(campaign_label(campaign)).set(0)
+            LOG_LAG_SECONDS.labels(campaign_label(campaign)).set(0)
         self._seen = set(lags)

@@ -13,7 +13,7 @@ from engine.ledger.catalogues import Promises, read_promises
 from engine.ledger.cursors import Cursor
 from engine.ledger.database import Ledger
 from engine.ledger.settlement import VoucherRow, settle
-from engine.telemetry import SETTLE_BATCH, SETTLE_SECONDS, SETTLED_CLAIMS
+from engine.telemetry import SETTLE_BATCH, SETTLE_SECONDS, SETTLED_CLAIMS, campaign_label
 from engine.telemetry.tracing import span
 
 _Grounds = tuple[int, int, int, int]
@@ -54,7 +54,7 @@ class Settler:
             after = await settle(self._ledger, cursor, due[-1].last, claims, vouchers, acts)
         SETTLE_BATCH.observe(after.last - cursor.last)
         self._known[cursor.campaign_no] = _Known(after, promises)
-        SETTLED_CLAIMS.labels(cursor.campaign).inc(len(claims))
+        SETTLED_CLAIMS.labels(campaign_label(cursor.campaign)).inc(len(claims))
         return after
 
     async def _promises(self, cursor: Cursor, acts: Iterable[LogEntry]) -> Promises:

@@ -45,7 +45,7 @@ from engine.service import Loop
 from engine.settings import Settings
 from engine.settling.settler import Settler
 from engine.settling.trimming import Place, PlaceHistory
-from engine.telemetry import CURSORS_MOVED, LEADS, SHARD_ALARMS
+from engine.telemetry import CURSORS_MOVED, LEADS, SHARD_ALARMS, campaign_label
 
 log = structlog.get_logger(__name__)
 
@@ -211,7 +211,7 @@ class Writer:
             after = await self._settler.settle(cursor, entries)
         except (CursorMoved, ShardBroken, LedgerRefused) as error:
             if isinstance(error, CursorMoved):
-                CURSORS_MOVED.labels(campaign).inc()
+                CURSORS_MOVED.labels(campaign_label(campaign)).inc()
             # The cursor that was used may be old: another writer, or a recovery, was here. Only what contradicts
             # the ledger as it stands now is an alarm.
             now = await read_cursor(self._ledger, cursor.campaign_no)
@@ -223,7 +223,7 @@ class Writer:
 
     async def _alarm(self, cursor: Cursor, error: DropwaveError) -> None:
         log.error("shard stopped: a person has to look", campaign=cursor.campaign, error=str(error))
-        SHARD_ALARMS.labels(cursor.campaign).inc()
+        SHARD_ALARMS.labels(campaign_label(cursor.campaign)).inc()
         self._alarms[cursor.campaign] = Alarm(cursor.epoch, str(error))
         await self._unbind_broken()
 

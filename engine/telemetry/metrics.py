@@ -2,7 +2,7 @@
 
 Names follow Prometheus: base units last (seconds, bytes), `_total` for what only grows (the library adds it). Labels
 take few values each, so a drop of a million users makes no more series than one of ten; a campaign's name is a label
-of what is kept for each shard, of which a hot store holds some dozens.
+of what is kept for each shard, of which a hot store holds some dozens, and is bounded (`campaign_label`).
 
 A gauge says how several processes make one figure (`multiprocess_mode`): livesum where each has its own part, livemax
 or livemin where the worst counts, livemostrecent where one of them knows it for all, liveall where each is shown.
@@ -14,6 +14,21 @@ from prometheus_client import Counter, Gauge, Histogram  # the package has seen 
 
 _STEP_SECONDS: Final = (0.000_01, 0.000_03, 0.000_1, 0.000_3, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 """From a MAC check (4 µs) to the longest wait that a claim may have (`claim_deadline_ms`)."""
+
+CAMPAIGNS_MAX: Final = 200
+OTHERS: Final = "others"
+_campaigns: set[str] = set()
+
+
+def campaign_label(campaign: str) -> str:
+    """The value of a label `campaign`. Each rehearsal is a campaign too, and series stay until a process ends: those
+    behind the first CAMPAIGNS_MAX are one."""
+    if campaign not in _campaigns:
+        if len(_campaigns) >= CAMPAIGNS_MAX:
+            return OTHERS
+        _campaigns.add(campaign)
+    return campaign
+
 
 # --- answers and claims -----------------------------------------------------------------------------
 

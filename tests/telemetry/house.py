@@ -26,7 +26,7 @@ class Role:
     """One process; its output is kept whole."""
 
     def __init__(self, role: str, settings: Settings, metrics_folder: str = "") -> None:
-        self._said = tempfile.TemporaryFile("w+")
+        self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed with the role
         self.settings = settings
         environment = environment_of(settings) | {"PROMETHEUS_MULTIPROC_DIR": metrics_folder}
         self.process = subprocess.Popen(
