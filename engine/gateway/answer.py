@@ -71,8 +71,3 @@ JSON: Final[Headers] = (*BARE, ("Content-Type", "application/json; charset=utf-8
 PRIVATE: Final[Headers] = (*JSON, ("Cache-Control", "no-store"))
 """For what belongs to one caller, or to one moment."""
 PROBLEM: Final[Headers] = (*BARE, ("Content-Type", "application/problem+json"), ("Cache-Control", "no-store"))
-HTML: Final[Headers] = (
-    *BARE,
-    ("Content-Type", "text/html; charset=utf-8"),
-    ("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"),
-)

@@ -1,6 +1,7 @@
 """Which language an answer's sentences are in: `Accept-Language` (RFC 9110, 12.5.4) against zh and en.
 
-English is given where the header is missing, names only other languages, or ties.
+English is given where the header is missing or names only other languages. Of two that are wanted alike the first is
+given: many clients write no weights, and mean the order.
 """
 
 import re
@@ -13,7 +14,7 @@ DEFAULT: Final[Language] = "en"
 _LENGTH_MAX: Final = 256
 """Browsers send some 40 characters; a longer header is not read."""
 _RANGE = re.compile(
-    r"\s*(?P<tag>\*|[A-Za-z]{1,8}(?:-[A-Za-z0-9]{1,8})*)\s*(?:;\s*q\s*=\s*(?P<q>0(?:\.\d{0,3})?|1(?:\.0{0,3})?)\s*)?"
+    r"\s*(?P<tag>\*|[A-Za-z]{1,8}(?:-[A-Za-z0-9]{1,8})*)\s*(?:;\s*[qQ]\s*=\s*(?P<q>0(?:\.\d{0,3})?|1(?:\.0{0,3})?)\s*)?"
 )
 
 
@@ -35,4 +36,6 @@ def _choose(accept_language: str) -> Language:
             wishes[language] = max(quality, wishes.get(language, 0.0))
     others = wishes.get("*", 0.0)
     chinese, english = wishes.get("zh", others), wishes.get("en", others)
+    if chinese == english > 0 and next(iter(wishes)) == "zh":
+        return "zh"
     return "zh" if chinese > english else DEFAULT

@@ -253,7 +253,8 @@ _TABLE: Final = (
         True,
         Words("Sold out", "已领完"),
         Words(
-            "`alternatives` names offers of this wave that had some left.", "`alternatives` 列出本批次仍有余量的券。"
+            "All of what was asked for is given out. `alternatives` names offers of this wave that had some left.",
+            "所选的券已全部领完。`alternatives` 列出本批次仍有余量的券。",
         ),
     ),
     ProblemKind(
