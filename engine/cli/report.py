@@ -107,8 +107,9 @@ def _completeness(report: Members) -> str:
     place = f"settled up to {settled['epoch']}-{settled['number']}"
     if settled["behind"] is None:
         return f"{said}: {place}"
-    behind = f"{settled['behind']:,} decisions of the campaign are on their way" if settled["behind"] else "all of it"
-    return f"{said}: {place}, {behind}"
+    if not settled["behind"]:
+        return f"{said}: {place}, which is everything"
+    return f"{said}: {place}, decisions of the campaign that are on their way: {settled['behind']:,}"
 
 
 def _hot_store(report: Members) -> str:

@@ -64,8 +64,8 @@ class WaveBooks(Struct, frozen=True):
     pace: Pace
     accounts: int
     """Distinct accounts that claimed."""
-    claimants: int
-    """Distinct claimants: whom the limits count."""
+    persons: int | None
+    """Distinct persons; None where limits count accounts."""
     read_ms: int
 
 
@@ -81,6 +81,7 @@ async def read_wave_books(ledger: Ledger, wave: str) -> WaveBooks | None:
         acts = [entry_of_row(each) for each in reversed(await connection.fetch(_SQL["acts"], *place, ACTS_MAX))]
         state = _last_state(acts) or WaveState.of(catalogue, listed)
         planned = await connection.fetchrow(_SQL["planned"], catalogue.campaign_no, wave)
+        counts_persons = catalogue.by == "person"
         return WaveBooks(
             catalogue=catalogue,
             wave=listed,
@@ -92,7 +93,7 @@ async def read_wave_books(ledger: Ledger, wave: str) -> WaveBooks | None:
             given=tuple(_given(each) for each in await connection.fetch(_SQL["given"], *place)),
             pace=await _pace(connection, place, state.opens_ms),
             accounts=await connection.fetchval(_SQL["accounts"], *place),
-            claimants=await connection.fetchval(_SQL["claimants"], *place),
+            persons=await connection.fetchval(_SQL["claimants"], *place) if counts_persons else None,
             read_ms=read_ms,
         )
 

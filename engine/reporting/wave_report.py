@@ -88,7 +88,7 @@ def _report(books: WaveBooks, sight: Sight, agrees: bool | None) -> WaveReport:
         by_second=tuple(map(sum, zip(*(offer.by_second for offer in offers), strict=True))) or (0,) * PACE_SECONDS,
         peak=None if books.pace.peak_second is None else Peak(books.pace.peak_second, books.pace.peak_claims),
         accounts=books.accounts,
-        persons=books.claimants if catalogue.by == "person" else None,
+        persons=books.persons,
         acts=acts[-ACTS_SHOWN_MAX:],
         acts_left_out=max(0, len(acts) - ACTS_SHOWN_MAX),
         as_of_ms=books.read_ms,

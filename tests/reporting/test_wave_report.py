@@ -15,14 +15,20 @@ from engine.errors import LedgerUnavailable, UnknownWave
 from engine.hotstore import keys
 from engine.hotstore.store import HotStore
 from engine.ledger.campaigns import apply_campaign
+from engine.ledger.cursors import read_cursor
 from engine.ledger.database import Ledger
-from engine.reporting.report import WaveReport
+from engine.ledger.settlement import settle
+from engine.ledger.wave_books import read_wave_books
+from engine.reporting.report import Peak, WaveReport
+from engine.reporting.sight import look
 from engine.reporting.stock import Stock
-from engine.reporting.wave_report import report_on
+from engine.reporting.wave_report import _agrees, report_on
 from engine.scheduling import acts
 from engine.scheduling.performing import Actor
 from engine.settings import Settings
-from tests.ledger.samples import rows_of
+from tests.ledger.samples import campaign as spring
+from tests.ledger.samples import claim as settled_claim
+from tests.ledger.samples import rows_of, vouchers_of
 from tests.support.drop import HOUR_MS, ask, campaign, wave
 from tests.support.proxy import Proxy
 from tests.support.stage import Stage
@@ -251,11 +257,44 @@ async def test_a_hot_store_that_says_otherwise_is_told(stage: Stage) -> None:
         assert (made.agrees, made.complete) == (agrees, True), left
 
 
+async def test_a_claim_in_the_middle_of_a_look_is_no_disagreement(stage: Stage) -> None:
+    await stage.drop.granted(ask("u1", 3))
+    await stage.settle()
+    books = await read_wave_books(stage.ledger, "now")
+    assert books is not None
+    before = await look(stage.store, books.catalogue, 1, UNLOAD_AFTER_MS)
+    await stage.drop.granted(ask("u2", 3))
+    after = await look(stage.store, books.catalogue, 1, UNLOAD_AFTER_MS)
+    torn = replace(before, offers=after.offers)  # the number was read before the claim, the stock behind it
+    assert await _agrees(stage.store, books, torn, UNLOAD_AFTER_MS)
+    one_more = {**after.offers, 3: replace(after.offers[3], left=after.offers[3].left - 1)}
+    assert not await _agrees(stage.store, books, replace(before, offers=one_more), UNLOAD_AFTER_MS)
+
+
+async def test_pace_is_counted_in_seconds_from_the_opening(ledger: Ledger) -> None:
+    catalogue = (await apply_campaign(ledger, spring(), "ann")).catalogue
+    opens_ms = catalogue.waves[0].opens_at_ms
+    rush = {0: 2, 1: 5, 59: 1, 60: 3, 90_000: 4}  # second → claims; the last a day later
+    late = [ms for second, count in rush.items() for ms in [opens_ms + second * 1_000 + 999] * count]
+    given = [settled_claim(n, claimed_at_ms=at_ms, offer_no=1 + n % 2, unit=n) for n, at_ms in enumerate(late, start=1)]
+    await settle(ledger, await read_cursor(ledger, 0), len(given), given, vouchers_of(catalogue, given), [])
+    made = await report_on(ledger, None, "spring-past", unload_after_ms=0)
+    assert (made.by_second[0], made.by_second[1], made.by_second[59], sum(made.by_second)) == (2, 5, 1, 8)
+    assert len(made.by_second) == 60
+    assert tuple(map(sum, zip(*(offer.by_second for offer in made.offers), strict=True))) == made.by_second
+    assert made.peak == Peak(1, 5)
+    assert (made.first_claim_ms, made.last_claim_ms) == (late[0], late[-1])
+    assert made.claimed == len(late)
+
+
 @pytest.fixture
 async def lines(redis_url: str, database_url: str) -> AsyncIterator[tuple[Proxy, Proxy]]:
     """The ways to Redis and to Postgres, which a test can cut."""
     redis, postgres = urlsplit(redis_url), urlsplit(database_url)
-    assert redis.hostname and redis.port and postgres.hostname and postgres.port
+    assert redis.hostname
+    assert redis.port
+    assert postgres.hostname
+    assert postgres.port
     async with Proxy(redis.hostname, redis.port) as one, Proxy(postgres.hostname, postgres.port) as other:
         yield one, other
 
