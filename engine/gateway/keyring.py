@@ -38,9 +38,7 @@ class Keyring(Struct, frozen=True):
         if settings.jwt_secret:
             shared = [_long_enough("jwt_secret", settings.jwt_secret, JWT_SECRET_LENGTH_MIN)]
             if settings.jwt_secret_previous:
-                shared.append(
-                    _long_enough("jwt_secret_previous", settings.jwt_secret_previous, JWT_SECRET_LENGTH_MIN)
-                )
+                shared.append(_long_enough("jwt_secret_previous", settings.jwt_secret_previous, JWT_SECRET_LENGTH_MIN))
             return cls(tickets, tuple(shared))
         if settings.jwt_keys_file:
             return cls(tickets, ())
