@@ -25,7 +25,12 @@ ALLOWED: dict[str, set[str]] = {
 }
 """Which rooms a room may import; itself goes without saying."""
 
-LIBRARIES = {"redis": {"hotstore"}, "asyncpg": {"ledger"}, "aiohttp": {"gateway", "rehearsal"}}
+LIBRARIES = {
+    "redis": {"hotstore"},
+    "asyncpg": {"ledger"},
+    "aiohttp": {"gateway", "rehearsal"},
+    "opentelemetry": {"telemetry"},
+}
 """Libraries that only these rooms import."""
 
 Import = tuple[str, int, str]

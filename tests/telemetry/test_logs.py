@@ -1,10 +1,9 @@
-"""Logs hold no secrets; metrics of several processes are one."""
+"""Lines as JSON and for people, our own and those of libraries; what is hidden in them, whose request they name."""
 
 import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 from engine.domain.tickets import Ticket, TicketBook
 from engine.gateway.identity.minting import mint_token
@@ -85,22 +84,42 @@ def test_lines_as_json_and_for_people() -> None:
         assert "not told" not in told.stderr
 
 
-COUNTING = """
-import os
-from engine.telemetry import ANSWERS, CLAIM_BATCH_SIZE, CONNECTIONS, forget_process, metrics_text
-ANSWERS.labels("claim", "claimed").inc(3)
-CLAIM_BATCH_SIZE.observe(7)
-CONNECTIONS.inc(5)
-print(metrics_text().decode())
-forget_process(os.getpid())
+NAMING = """
+import asyncio, contextvars, logging, structlog
+from engine.telemetry import REQUEST_ID, configure_logging
+configure_logging("json", "info", role="gateway")
+log = structlog.get_logger("x")
+def handle(request_id):
+    REQUEST_ID.set(request_id)
+    log.info("ours")
+    log.info("told by itself", request_id="explicit")
+    logging.getLogger("asyncio").warning("a library's")
+    try:
+        raise RuntimeError("x")
+    except RuntimeError:
+        log.exception("failed")
+log.info("before")
+contextvars.copy_context().run(handle, "mine-1")
+log.info("after")
+async def main():
+    async def request(name):
+        REQUEST_ID.set(name)
+        await asyncio.sleep(0)
+        await asyncio.to_thread(log.info, name)
+    await asyncio.gather(*(asyncio.create_task(request(f"r{no}")) for no in range(3)))
+asyncio.run(main())
 """
 
 
-def test_metrics_of_several_processes_are_added_up(tmp_path: Path) -> None:
-    folder = tmp_path / "metrics"
-    for times in (1, 2):
-        text = run(COUNTING, PROMETHEUS_MULTIPROC_DIR=str(folder)).stdout
-        assert f'dropwave_answers_total{{endpoint="claim",outcome="claimed"}} {3.0 * times}' in text
-        assert f'dropwave_claim_batch_claims_bucket{{le="8.0"}} {1.0 * times}' in text
-        assert "dropwave_connections 5.0" in text  # the first process is gone, and its connections with it
-    assert "dropwave_connections 5.0" in run(COUNTING, PROMETHEUS_MULTIPROC_DIR="").stdout
+def test_lines_name_the_request_they_are_written_for() -> None:
+    lines = [json.loads(line) for line in run(NAMING).stderr.splitlines()]
+    named = [(line["event"], line.get("request_id")) for line in lines]
+    assert named[:6] == [
+        ("before", None),
+        ("ours", "mine-1"),
+        ("told by itself", "explicit"),
+        ("a library's", "mine-1"),
+        ("failed", "mine-1"),
+        ("after", None),
+    ]
+    assert sorted(named[6:]) == [("r0", "r0"), ("r1", "r1"), ("r2", "r2")]
