@@ -63,7 +63,10 @@ class ActsEndpoint:
                 return refuse(live, heading.accept_language)
             return _fine(live_members(live, self._board.store_time_ms()))
         except DropwaveError as error:
-            return refuse(problem_of(error), heading.accept_language)
+            problem = problem_of(error)
+            if problem.code == "act_incomplete":  # the answer to a look was lost: nothing is left half done
+                problem = Problem("busy", problem.detail)
+            return refuse(problem, heading.accept_language)
 
     async def act(self, act: str, wave: str, heading: Heading, body: bytes) -> Answer:
         """Do it, and tell what came of it."""

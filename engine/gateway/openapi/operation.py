@@ -77,8 +77,3 @@ class Operation(Struct, frozen=True):
     query: tuple[dict[str, Any], ...] = ()
     has_head: bool = True
     """Of a GET: whether HEAD gives the same without the body."""
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """Method, in capitals, and path."""
-        return self.method.upper(), self.path

@@ -10,7 +10,6 @@ from engine.gateway.openapi.page_operations import PAGE_OPERATIONS
 from engine.gateway.problems import KINDS
 
 OPERATIONS: Final[tuple[Operation, ...]] = (*CLAIM_OPERATIONS, *PAGE_OPERATIONS, *OPS_OPERATIONS)
-BY_KEY: Final = {operation.key: operation for operation in OPERATIONS}
 
 BEFORE_ROUTING: Final = frozenset({"headers_too_large", "timeout", "busy"})
 """What any request can meet before it is looked at: it is too large or too slow, or too many are connected."""

@@ -214,22 +214,8 @@ _LOOKS: Final = (
     ),
 )
 
-_REPORT: Final = Operation(
-    "get",
-    f"{_WAVE}/report",
-    "report_wave",
-    "operators",
-    "viewer",
-    Words("Report on a wave", "批次报告"),
-    _shown("Report", Words("What it gave out, by the ledger", "据账本统计的发放情况")),
-    frozenset({"unknown_wave", "busy"}),
-    Words("One after the other in each process; a few may wait.", "每个进程依次生成，少量可排队等待。"),
-    has_head=False,
-)
-
 OPS_OPERATIONS: Final = (
     *_LOOKS,
-    _REPORT,
     *(_act(*row) for row in _ACTS),
     *(_everywhere(*row) for row in _EVERYWHERE),
 )

@@ -77,6 +77,7 @@ def test_every_code_is_documented_in_the_order_of_the_contract() -> None:
 def test_names_are_unique_and_every_shape_is_used() -> None:
     names = [operation["operationId"] for _, _, operation in operations()]
     assert len(names) == len(set(names))
+    assert len({operation.id for operation in OPERATIONS}) == len(OPERATIONS)
     text = msgspec.json.encode(document()).decode()
     for kind, parts in document()["components"].items():
         for name in parts:

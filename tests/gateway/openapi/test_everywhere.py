@@ -1,7 +1,6 @@
 """What every operation can answer, whatever it is for: reached on each of them, by the list in the document."""
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -16,32 +15,9 @@ from engine.gateway.address_gate import PROBES
 from engine.gateway.openapi.operation import Operation
 from engine.gateway.openapi.operations import OPERATIONS
 from engine.gateway.ticketing import ticket_for
-from tests.gateway.drop import Drop, Reply, running_gateway
+from tests.gateway.drop import Drop, running_gateway
+from tests.gateway.openapi.asking import ADDRESSES, address, ask, right
 from tests.gateway.raw import connected_to
-
-ADDRESSES = {"wave": "one-open", "campaign": "one", "slug": "sold-out"}
-
-
-def address(operation: Operation, **other: str) -> str:
-    return re.sub(r"\{(\w+)\}", lambda match: (ADDRESSES | other)[match[1]], operation.path)
-
-
-def right(drop: Drop, operation: Operation) -> str:
-    """What `Authorization` has to be for it."""
-    if operation.who == "anybody":
-        return ""
-    if operation.who in ("viewer", "operator"):
-        return drop.token("li", scope="ops", role="operator")
-    return drop.token()
-
-
-async def ask(drop: Drop, operation: Operation, auth: str | None = None, **rest: Any) -> Reply:
-    """Send it as it ought to be, but for what the test changes."""
-    if operation.sent and "json" not in rest and "data" not in rest:
-        content = operation.sent[0]
-        rest["json"] = content.example or next(iter((content.examples or {}).values()))["value"]
-    path = address(operation, **rest.pop("other", {}))
-    return await drop.call(operation.method.upper(), path, right(drop, operation) if auth is None else auth, **rest)
 
 
 def guarded() -> Iterator[Operation]:
@@ -96,11 +72,11 @@ async def test_what_is_expected_and_cannot_be(drop: Drop) -> None:
 
 
 async def test_a_failure_of_ours(drop: Drop, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(_answer: object) -> None:
+    def fail(_request: object) -> None:
         raise RuntimeError("a secret of the house")
 
-    monkeypatch.setattr(app, "response_of", fail)
-    monkeypatch.setattr(ops_routes, "response_of", fail)
+    monkeypatch.setattr(app, "heading_of", fail)
+    monkeypatch.setattr(ops_routes, "heading_of", fail)
     for operation in OPERATIONS:
         with capture_logs() as told:  # printing so many stacks takes longer than all else
             reply = await ask(drop, operation)

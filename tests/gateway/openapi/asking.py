@@ -1,0 +1,32 @@
+"""Sends an operation as the document has it, but for what a test changes."""
+
+import re
+from typing import Any
+
+from engine.gateway.openapi.operation import Operation
+from tests.gateway.drop import Drop, Reply
+
+ADDRESSES = {"wave": "one-open", "campaign": "one", "slug": "sold-out"}
+
+
+def address(operation: Operation, **other: str) -> str:
+    """Its path with parameters that are there."""
+    return re.sub(r"\{(\w+)\}", lambda match: (ADDRESSES | other)[match[1]], operation.path)
+
+
+def right(drop: Drop, operation: Operation) -> str:
+    """What `Authorization` has to be for it."""
+    if operation.who == "anybody":
+        return ""
+    if operation.who in ("viewer", "operator"):
+        return drop.token("li", scope="ops", role="operator")
+    return drop.token()
+
+
+async def ask(drop: Drop, operation: Operation, auth: str | None = None, **rest: Any) -> Reply:
+    """The answer. `other`: other parameters of the path; the rest is for the client."""
+    path = address(operation, **rest.pop("other", {}))
+    if operation.sent and not {"json", "data"} & set(rest):
+        content = operation.sent[0]
+        rest["json"] = content.example or next(iter((content.examples or {}).values()))["value"]
+    return await drop.call(operation.method.upper(), path, right(drop, operation) if auth is None else auth, **rest)
