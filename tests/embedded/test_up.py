@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import urllib.request
@@ -96,6 +97,15 @@ def get(url: str) -> tuple[int, bytes]:
         return answer.status, answer.read()
 
 
+def is_file_for_others(path: Path) -> bool:
+    """Whether another user may do anything with it; Postgres takes some away while one looks."""
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return False
+    return stat.S_ISREG(mode) and bool(mode & 0o077)
+
+
 IN_ORDER = ["gateway-1, gateway-2", "writer", "steward", "postgres", "redis"]
 
 
@@ -109,6 +119,7 @@ def test_a_run_from_start_to_ctrl_c(start, folder: Path) -> None:
     # What belongs to it is private, and no secret is among anybody's arguments.
     assert (up.data / "up.json").stat().st_mode & 0o777 == 0o600
     assert (up.data / "secret").stat().st_mode & 0o777 == 0o600
+    assert not [path for path in up.data.rglob("*") if is_file_for_others(path)]
     secrets = [(up.data / "secret").read_text().strip(), running.redis_url, running.database_url]
     for pid in processes_in(up.data) | {up.process.pid}:
         assert not [secret for secret in secrets if secret in arguments_of(pid)]
