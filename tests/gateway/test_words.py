@@ -1,5 +1,6 @@
 """The table of problems, the language they are told in, and bodies that are read or refused."""
 
+import ast
 import json
 import re
 from pathlib import Path
@@ -177,3 +178,26 @@ def test_the_page_for_newcomers_lists_every_code_with_its_status() -> None:
     listed = {code: int(status) for codes, status in rows for code in re.findall("[a-z_]+", codes)}
     assert listed == {code: kind.status for code, kind in KINDS.items()}
     assert list(listed) == list(KINDS)  # in the order in which they are looked at
+
+
+CHINESE = re.compile("[\u4e00-\u9fff\uff00-\uffef]")  # characters, and punctuation of their width
+
+
+def test_every_sentence_of_the_gateway_is_there_in_both_languages() -> None:
+    """But those that operators read as the command line has them, which are English in both (`says`)."""
+    sentences = 0
+    for path in (Path(__file__).parents[2] / "engine" / "gateway").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if not (isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Words"):
+                continue
+            english, chinese = (ast.unparse(each) for each in node.args)
+            if english == chinese == "text":
+                assert path.name == "ops_refusals.py"
+                continue
+            if english == chinese and re.fullmatch(r"'[A-Z]\w+ [\d.]+'", english):
+                continue  # a name
+            is_text = any(isinstance(part, ast.Constant) and part.value for part in ast.walk(node.args[1]))
+            assert CHINESE.search(chinese) or not is_text, f"{path.name}:{node.lineno}: {chinese}"
+            assert not CHINESE.search(english), f"{path.name}:{node.lineno}: {english}"
+            sentences += 1
+    assert sentences > 100
