@@ -144,6 +144,8 @@ async def test_too_many_campaign_files_at_once(drop: Drop, monkeypatch: pytest.M
     await asyncio.gather(*first)
 
 
-async def test_a_wave_that_is_called_off_cannot_be_closed(drop: Drop) -> None:
-    assert (await ask(drop, BY_ID["cancel_wave"])).status == 200
-    assert await refused(drop, "close_wave") == (409, "act_refused")
+async def test_what_has_ended_one_way_cannot_end_the_other_way(drop: Drop) -> None:
+    for done, undone in (("cancel_wave", "close_wave"), ("close_wave", "cancel_wave")):
+        wave = {"wave": "one-open" if done == "cancel_wave" else "many-open"}
+        assert (await ask(drop, BY_ID[done], other=wave)).status == 200
+        assert await refused(drop, undone, other=wave) == (409, "act_refused")
