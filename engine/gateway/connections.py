@@ -160,6 +160,11 @@ class Connections:
     def __len__(self) -> int:
         return len(self._open) + len(self._turned_away)
 
+    @property
+    def unsent_bytes(self) -> int:
+        """What clients have not taken yet, without what lies with the kernel."""
+        return sum(watch.transport.get_write_buffer_size() for watch in self._open if watch.transport is not None)
+
     def take_in(self, watch: Watch, transport: asyncio.Transport) -> tuple[Literal["", "full", "address"], str]:
         """Why not to serve it, or nothing; and whose share of the connections it takes."""
         CONNECTIONS.inc()

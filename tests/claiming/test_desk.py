@@ -272,11 +272,21 @@ async def test_those_who_left_take_nobodys_place(counter: Counter) -> None:
         told = await asyncio.gather(*waiting, return_exceptions=True)
         assert {type(each) for each in told} == {asyncio.CancelledError}, "nobody is busy: there is place"
         assert len(counter.desk._queue) <= 90
-    stayed = counter.asks(ask("ann"), ask("ben"))
+    leaving = [Presence() for _ in range(40)]
+    left = [asyncio.create_task(counter.desk.claim(ask(f"left-{nth}"), each)) for nth, each in enumerate(leaving)]
+    many = counter.asks(*(ask(f"many-{nth}") for nth in range(60)))
     await asyncio.sleep(0)
+    for presence in leaving:
+        presence.leave()
+    await asyncio.gather(*left, return_exceptions=True)
+    assert counter.desk.waiting == 60
+    more = counter.asks(*(ask(f"more-{nth}") for nth in range(41)))
+    await asyncio.sleep(0)
+    assert [task.done() for task in more] == [False] * 40 + [True], "the hundredth has a place, and no other"
     trap.release()
-    granted(await asyncio.gather(counter.first, *stayed))
-    assert [claim.account for claim in (await counter.drop.log())[-1].claims] == ["ann", "ben"]
+    granted(await asyncio.gather(counter.first, *many, *more[:40]))
+    accounts = [claim.account for entry in await counter.drop.log() for claim in entry.claims]
+    assert accounts[2:] == [f"many-{nth}" for nth in range(60)] + [f"more-{nth}" for nth in range(40)]
 
 
 # Lost replies

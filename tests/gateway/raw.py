@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -53,6 +54,18 @@ async def connected_to(port: int) -> AsyncIterator[Raw]:
         yield Raw(reader, writer)
     finally:
         writer.close()
+
+
+@asynccontextmanager
+async def deaf_to(port: int) -> AsyncIterator[socket.socket]:
+    """A client with hardly any room for answers, or for requests that nobody takes."""
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_096)
+    client.setblocking(False)
+    with client:
+        await asyncio.get_running_loop().sock_connect(client, ("127.0.0.1", port))
+        yield client
 
 
 def claim_request(auth: str, wave: str, body: Any, extra: str = "") -> bytes:

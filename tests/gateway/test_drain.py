@@ -13,7 +13,7 @@ from engine.errors import CannotRun
 from engine.gateway.server import listen
 from engine.settings import Settings
 from tests.gateway.drop import Drop, running_gateway, silent_store
-from tests.gateway.raw import claim_request, connected_to
+from tests.gateway.raw import claim_request, connected_to, deaf_to
 from tests.support.waiting import wait_until
 
 CLIENTS = 40
@@ -223,17 +223,14 @@ async def test_a_stop_among_clients_that_send_without_waiting(drop: Drop) -> Non
 
 async def test_a_client_that_never_reads_does_not_hold_up_a_stop_for_ever(drop: Drop) -> None:
     settings = replace(drop.settings, **SHORT)
-    async with running_gateway(settings, drop.stores) as leaving:
-        deaf = socket.create_connection(("127.0.0.1", leaving.port))
-        deaf.setblocking(False)
-        with deaf:
-            with contextlib.suppress(BlockingIOError):
-                while True:
-                    deaf.send(TIME * 1_000)
-            async with asyncio.timeout(10):
-                await wait_until(lambda: len(leaving.gateway.connections) == 1)
-                await leaving.gateway.stop()
-            assert len(leaving.gateway.connections) == 0
+    async with running_gateway(settings, drop.stores) as leaving, deaf_to(leaving.port) as deaf:
+        sending = asyncio.create_task(asyncio.get_running_loop().sock_sendall(deaf, TIME * 20_000))
+        await wait_until(lambda: leaving.gateway.connections.unsent_bytes > 0, what="answers that do not go out")
+        async with asyncio.timeout(8):  # far less than the ten seconds after which it is cut anyway
+            await leaving.gateway.stop()
+        assert len(leaving.gateway.connections) == 0
+        with pytest.raises(ConnectionError):
+            await sending
 
 
 @pytest.mark.loops

@@ -1,9 +1,6 @@
 """Clients that owe the server something: a first byte, the rest of a request, another one, to read, to hang up."""
 
 import asyncio
-import contextlib
-import socket
-from collections.abc import AsyncIterator
 
 import pytest
 from msgspec.structs import replace
@@ -12,7 +9,7 @@ from prometheus_client import REGISTRY
 from engine.gateway import connections
 from engine.settings import Settings
 from tests.gateway.drop import Drop, running_gateway
-from tests.gateway.raw import Raw, claim_request, connected_to
+from tests.gateway.raw import Raw, claim_request, connected_to, deaf_to
 from tests.support.waiting import wait_until
 
 TIME = b"GET /v1/time HTTP/1.1\r\nHost: test\r\n\r\n"
@@ -130,18 +127,11 @@ async def test_a_body_that_nobody_waits_for_leaves_the_connection_usable(drop: D
         connection.send(TIME)
         assert (await connection.response()).status == 200
         assert await connection.ended(), "idle, in the end, and not a request that timed out"
-
-
-@contextlib.asynccontextmanager
-async def deaf_to(port: int) -> AsyncIterator[socket.socket]:
-    """A client with hardly any room for answers, or for requests that nobody takes."""
-    client = socket.socket()
-    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
-    client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_096)
-    client.setblocking(False)
-    with client:
-        await asyncio.get_running_loop().sock_connect(client, ("127.0.0.1", port))
-        yield client
+    async with connected_to(drop.port) as connection:
+        connection.send(head.encode())
+        assert (await connection.response()).status == 201
+        connection.send(b"{}")
+        assert await connection.ended(), "nor one that is owed an answer"
 
 
 @pytest.mark.loops
