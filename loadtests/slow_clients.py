@@ -154,7 +154,7 @@ async def _installation(data: str, workers: int) -> AsyncIterator[int]:
                 raise SystemExit(3)
             await _dropwave("campaign", "apply", str(campaign), data=data)
             port = int(line.split("is ready at ")[1].split()[0].rpartition(":")[2])
-            while not _page(port, "/v1/waves/slow"):
+            while not _page(port, "/v1/waves/slow"):  # noqa: ASYNC110 (another process puts the wave)
                 await asyncio.sleep(0.1)
         yield port
     finally:

@@ -116,6 +116,7 @@ async def test_an_idle_connection_is_closed_without_a_word(drop: Drop) -> None:
 
 async def test_a_body_that_nobody_waits_for_leaves_the_connection_usable(drop: Drop) -> None:
     """A ticket takes no body; one that comes behind its answer is no slow request of its own."""
+    before = cut("idle")
     head = (
         f"POST /v1/waves/one-open/tickets HTTP/1.1\r\nHost: test\r\nAuthorization: {drop.token()}\r\n"
         "Content-Type: application/json\r\nContent-Length: 2\r\n\r\n"
@@ -132,6 +133,7 @@ async def test_a_body_that_nobody_waits_for_leaves_the_connection_usable(drop: D
         assert (await connection.response()).status == 201
         connection.send(b"{}")
         assert await connection.ended(), "nor one that is owed an answer"
+    assert cut("idle") == before + 2
 
 
 @pytest.mark.loops
