@@ -1,7 +1,6 @@
 """Roles as processes of their own, as in production: what they log, and what their metrics say."""
 
 import asyncio
-import os
 import socket
 import subprocess
 import tempfile
@@ -48,11 +47,6 @@ class Role:
         self.process.kill()
         self.process.wait(10)
 
-    def stop(self) -> None:
-        """In order; nothing happens to one that has ended."""
-        self.process.terminate()
-        self.process.wait(30)
-
     def close(self) -> None:
         if self.process.poll() is None:
             self.kill()
@@ -73,6 +67,13 @@ class House:
         started = Role(role, replace(self.settings, **changes), str(metrics) if shares else "")
         self.roles.append(started)
         return started
+
+    def stop(self, *roles: Role) -> None:
+        """End them in order, all at the same time."""
+        for role in roles:
+            role.process.terminate()
+        for role in roles:
+            assert role.process.wait(30) == 0
 
     @property
     def logs(self) -> str:
@@ -114,7 +115,3 @@ async def figures_at(port: int) -> Figures:
 def figure(figures: Figures, name: str, **labels: str) -> float:
     """One figure; KeyError where there is none."""
     return figures[name, frozenset(labels.items())]
-
-
-def runs(pid: int) -> bool:
-    return os.path.exists(f"/proc/{pid}")

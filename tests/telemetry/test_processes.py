@@ -17,6 +17,7 @@ from engine.ledger.campaigns import apply_campaign
 from engine.ledger.database import Ledger
 from engine.settings import Settings
 from tests.gateway.drop import campaigns
+from tests.settling.shards import client_of, end_sessions
 from tests.support.waiting import wait_until
 from tests.telemetry.house import figure, figures_at, free_port, get, running_house
 
@@ -70,6 +71,12 @@ class Crowd:
         await self.ask("status", "GET", f"/v1/waves/{code}?code={code}&person=person-hash-{no}")
         await self.ask("connection", "GET", f"/v1/{code}", auth)
 
+    async def ask_again(self, no: int) -> None:
+        """The same claim, whatever comes of it just now."""
+        auth = self.token(f"user-{no}", person=f"person-hash-{no}", tags=["vip"])
+        await self.ask("claim", "POST", "/v1/waves/people-open/claims", auth, json={"offer": "x"})
+        await self.ask("own", "GET", "/v1/me/vouchers", auth)
+
 
 async def test_a_drop(settings: Settings, redis_url: str, database_url: str, tmp_path: Path) -> None:
     settings = replace(
@@ -109,11 +116,20 @@ async def test_a_drop(settings: Settings, redis_url: str, database_url: str, tmp
             await asyncio.to_thread(gateways[-1].ready)
             await asyncio.gather(*map(crowd.visit, range(6, 12)))
             _check_sums(await figures_at(ports["gateway"]), crowd.outcomes)
+
+            claimed = 9 + 12  # all of people-open, and one in one-open for each of twelve users
+            await wait_until(lambda: _settled(ports["writer"], claimed))
+
+            # Both stores cut every connection: lines about that quote nothing of what was asked.
+            async with client_of(redis_url) as client:
+                await client.client_kill_filter(_type="normal", skipme=True)
+            await end_sessions(database_url)
+            await asyncio.gather(*(crowd.ask_again(no) for no in range(12)))
+            _check_sums(await figures_at(ports["gateway"]), crowd.outcomes)
         await _check_roles(ports)
         with pytest.raises(OSError, match="404"):  # not on the users' port, where there is one for them
             get(settings.port, "/metrics")
-        for role in (*roles, *gateways[1:]):
-            role.stop()
+        house.stop(*roles, *gateways[1:])
         _check_logs(house.logs, crowd)
 
 
@@ -135,8 +151,6 @@ def _check_sums(figures: Any, outcomes: Outcomes) -> None:
 
 
 async def _check_roles(ports: dict[str, int]) -> None:
-    claimed = 9 + 12  # all of people-open, and one for each of twelve users
-    await wait_until(lambda: _settled(ports["writer"], claimed))
     writer, steward, gateway = [await figures_at(ports[role]) for role in ("writer", "steward", "gateway")]
     assert figure(writer, "dropwave_leads", role="writer") == 1
     assert figure(steward, "dropwave_leads", role="steward") == 1
@@ -174,4 +188,5 @@ def _check_logs(logs: str, crowd: Crowd) -> None:
     assert (claim["address"], claim["bytes"] > 100) == ("127.0.0.1", True)
     assert 0 < claim["duration_ms"] < 10_000
     assert not [line for line in answered if "account" in line or "user-" in str(line)]
+    assert [line for line in lines if line["level"] == "warning"], "the stores were cut off"
     assert not [line for line in lines if "Traceback" in str(line)]
