@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.domain.outcome import RefusalCode
+from engine.errors import ActOutrun, ActRefused
 from engine.gateway.bodies import ClaimBody, check_media_type, read_claim_body
 from engine.gateway.language import choose
+from engine.gateway.ops_refusals import problem_of
 from engine.gateway.problems import KINDS
 from engine.gateway.refusals import Problem, refuse
 
@@ -178,6 +180,12 @@ def test_the_page_for_newcomers_lists_every_code_with_its_status() -> None:
     listed = {code: int(status) for codes, status in rows for code in re.findall("[a-z_]+", codes)}
     assert listed == {code: kind.status for code, kind in KINDS.items()}
     assert list(listed) == list(KINDS)  # in the order in which they are looked at
+
+
+def test_an_act_that_was_outrun_may_be_done_again() -> None:
+    """Not the act is wrong, only its moment: `act_refused` would say that asking again does not help."""
+    assert problem_of(ActOutrun("act 7 came first")).code == "busy"
+    assert problem_of(ActRefused("wave w is closed")).code == "act_refused"
 
 
 CHINESE = re.compile("[\u4e00-\u9fff\uff00-\uffef]")  # characters, and punctuation of their width
