@@ -105,6 +105,7 @@ ActKind = Literal[
     "lapse",
     "stop",
     "start",
+    "refill",  # stands for acts that a ledger lost by going back in time
 ]
 
 

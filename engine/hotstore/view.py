@@ -65,6 +65,11 @@ async def bound_epoch(store: HotStore, campaign: str) -> int | None:
     return None if epoch is None else int(epoch)
 
 
+async def seen_term(store: HotStore, campaign: str) -> int:
+    """The latest steward's term that the shard has seen; 0 where none was there."""
+    return int(await store.call("HGET", keys.head(campaign), "lease") or 0)
+
+
 async def read_shard(store: HotStore, campaign: str) -> ShardView | None:
     """The shard, or None where it (or a part of it) is not in the hot store."""
     for _ in range(READ_TRIES_MAX):

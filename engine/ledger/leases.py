@@ -29,3 +29,12 @@ async def take_lease(ledger: Ledger, role: str, holder: str, lease_ms: int) -> L
 async def release_lease(ledger: Ledger, lease: Lease) -> None:
     """Let go of the role, so that the next need not wait. Does nothing where it is somebody else's by now."""
     await ledger.fetch(_SQL["release_lease"], lease.role, lease.holder, lease.term)
+
+
+async def outdo(ledger: Ledger, lease: Lease, seen_term: int) -> Lease | None:
+    """The same lease under a term above one that a store has seen; None where it is somebody else's by now.
+
+    A store can have seen more than the ledger gave: where the ledger has gone back in time, its terms went with it.
+    """
+    row = await ledger.fetch_row(_SQL["outdo"], lease.role, lease.holder, lease.term, seen_term)
+    return None if row is None else Lease(lease.role, lease.holder, row["term"])

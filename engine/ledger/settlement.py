@@ -71,22 +71,39 @@ async def settle(
         raise LedgerRefused(
             f"{cursor.campaign}: {len(claims)} claims and {len(acts)} acts behind {cursor.last} do not end at {last}"
         )
-    no, act, revision = cursor.campaign_no, cursor.act, cursor.revision
-    steps = []
+    no = cursor.campaign_no
+    steps, act, revision = steps_of(cursor, acts)
+    async with ledger.transaction() as connection:
+        moved = await connection.fetchrow(_SQL["move_cursor"], no, cursor.epoch, cursor.last, last, act, revision)
+        if moved is None:
+            raise CursorMoved(f"{cursor.campaign}: the cursor is no longer at {cursor.epoch}-{cursor.last}")
+        await copy_claims(connection, no, claims, vouchers)
+        if steps:
+            await keep_acts(connection, cursor, steps, moved)
+    return replace(cursor, last=last, act=moved["act"], revision=moved["revision"])
+
+
+Step = tuple[LogEntry, int]
+"""An act, and the catalogue revision that the hot store had at it."""
+
+
+def steps_of(cursor: Cursor, acts: Sequence[LogEntry]) -> tuple[list[Step], int, int]:
+    """The acts as steps; number of the last act and revision of the catalogue behind them."""
+    act, revision, steps = cursor.act, cursor.revision, []
     for entry in acts:
         line = _act(entry)
         act = max(act, line.number)
         revision = max(revision, line.revision if line.kind == "put_campaign" else 0)
         steps.append((entry, max(revision, line.revision)))
-    async with ledger.transaction() as connection:
-        moved = await connection.fetchrow(_SQL["move_cursor"], no, cursor.epoch, cursor.last, last, act, revision)
-        if moved is None:
-            raise CursorMoved(f"{cursor.campaign}: the cursor is no longer at {cursor.epoch}-{cursor.last}")
-        await _copy(connection, "claims", _CLAIM_COLUMNS, _claim_rows(no, claims))
-        await _copy(connection, "vouchers", _VOUCHER_COLUMNS, _voucher_rows(no, vouchers))
-        if steps:
-            await _keep_acts(connection, cursor, steps, End(moved["trail_position"], moved["trail_hash"]))
-    return replace(cursor, last=last, act=moved["act"], revision=moved["revision"])
+    return steps, act, revision
+
+
+async def copy_claims(
+    connection: Any, campaign_no: int, claims: Sequence[Claim], vouchers: Sequence[VoucherRow]
+) -> None:
+    """Add claims and their vouchers, in the caller's transaction, which holds the cursor's row."""
+    await _copy(connection, "claims", _CLAIM_COLUMNS, _claim_rows(campaign_no, claims))
+    await _copy(connection, "vouchers", _VOUCHER_COLUMNS, _voucher_rows(campaign_no, vouchers))
 
 
 async def _copy(connection: Any, table: str, columns: Sequence[str], rows: Iterator[tuple[Any, ...]]) -> None:
@@ -138,12 +155,12 @@ class _Moments(dict[int, datetime]):
         return moment
 
 
-async def _keep_acts(connection: Any, cursor: Cursor, steps: Sequence[tuple[LogEntry, int]], end: End) -> None:
+async def keep_acts(connection: Any, cursor: Cursor, steps: Sequence[Step], held: Any) -> None:
     """Keep the acts, each with its entry in the trail, and make the waves' rows say what the acts put.
 
-    A step is an act and the catalogue revision that the hot store had at it.
+    In the caller's transaction; `held` is the cursor's row, which it holds, with the end of the trail.
     """
-    no = cursor.campaign_no
+    no, end = cursor.campaign_no, End(held["trail_position"], held["trail_hash"])
     wave_nos = sorted({_act(entry).wave_no for entry, _ in steps})
     rows = await connection.fetch(_SQL["last_states"], no, wave_nos)
     states: dict[int, Told | None] = {row["wave_no"]: msgspec.json.decode(row["state"]) for row in rows}

@@ -4,6 +4,7 @@ One steward leads by a lease; others stand by. At each pass it looks at every ca
 thing that is missing:
 
     a campaign that is not bound (new, lost, restarted)   recover it
+    a ledger that has less than it had                     recover too: it is refilled from the shard
     a newer revision in the ledger                        put its waves, then the campaign
     a wave past its closing                               close it
     a closed wave with unsold stock and a wave to give it to  roll it over
@@ -26,11 +27,11 @@ from engine.domain.decisions import WaveState
 from engine.errors import ActOutrun, ActRefused, DropwaveError, LeaseLost, ShardBroken
 from engine.hotstore.load import list_campaign
 from engine.hotstore.store import HotStore
-from engine.hotstore.view import ShardView, loaded_campaigns, read_shard
+from engine.hotstore.view import ShardView, loaded_campaigns, read_shard, seen_term
 from engine.ledger.campaigns import all_catalogues
-from engine.ledger.cursors import all_cursors
+from engine.ledger.cursors import Cursor, all_cursors, read_cursor
 from engine.ledger.database import Ledger
-from engine.ledger.leases import Lease, release_lease, take_lease
+from engine.ledger.leases import Lease, outdo, release_lease, take_lease
 from engine.scheduling import acts
 from engine.scheduling.performing import Actor
 from engine.service import Loop
@@ -65,7 +66,7 @@ class Steward:
         self._holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._lease: Lease | None = None
         self._left_alone_until_s: dict[str, float] = {}
-        self._settled_acts: dict[str, int] = {}
+        self._cursors: dict[str, Cursor] = {}
         # The lease is renewed beside the passes: loading a million claims takes longer than a lease lasts.
         self._leading = Loop("steward lease", self._lead, settings.lease_ms / 3000)
         self._passes = Loop("steward", self.look_once, settings.steward_pass_ms / 1000)
@@ -92,7 +93,7 @@ class Steward:
         lease = self._lease
         if lease is None:
             return
-        self._settled_acts = {cursor.campaign: cursor.act for cursor in await all_cursors(self._ledger)}
+        self._cursors = {cursor.campaign: cursor for cursor in await all_cursors(self._ledger)}
         catalogues = {catalogue.id: catalogue for catalogue in await all_catalogues(self._ledger)}
         loaded = set(await loaded_campaigns(self._store))
         now_ms = await self._store.time_ms()
@@ -105,10 +106,8 @@ class Steward:
                 elif catalogue.id in loaded:
                     await self._retire(catalogue, lease.term)
                     log.info("campaign left the hot store", campaign=catalogue.id)
-            except LeaseLost:
-                log.warning("another steward leads", term=lease.term)
-                self._lease = None
-                LEADS.labels(ROLE).set(0)
+            except LeaseLost as error:
+                await self._lose(lease, catalogue.id, str(error))
                 return
             except ShardBroken as error:
                 log.error("shard needs a person", campaign=catalogue.id, error=str(error))
@@ -125,9 +124,29 @@ class Steward:
         if self._lease is not None and (before is None or before.term != self._lease.term):
             log.info("leads", role=ROLE, term=self._lease.term)
 
+    async def _lose(self, lease: Lease, campaign: str, why: str) -> None:
+        """The store has seen a later steward. Where the ledger does not know of one, it has gone back in time, and its
+        terms with it: then this one goes on under a term above what the store has seen.
+        """
+        log.warning("another steward leads", term=lease.term, why=why)
+        self._lease = None
+        LEADS.labels(ROLE).set(0)
+        seen = await seen_term(self._store, campaign)
+        if seen > lease.term and (above := await outdo(self._ledger, lease, seen)) is not None:
+            log.warning("the ledger's leases had gone back in time", term=above.term, seen=seen)
+            self._lease = above
+            LEADS.labels(ROLE).set(1)
+
+    async def _ledger_went_back(self, catalogue: Catalogue, shard: ShardView) -> bool:
+        """Whether the ledger has less than it once told the shard to have."""
+        told = (shard.epoch, shard.settled)
+        if told <= self._cursors[catalogue.id].place:
+            return False
+        return told > (await read_cursor(self._ledger, catalogue.campaign_no)).place  # as it is by now
+
     async def _keep(self, catalogue: Catalogue, lease: Lease, *, listed: bool) -> None:
         shard = await read_shard(self._store, catalogue.id)
-        if shard is None or not shard.bound:
+        if shard is None or not shard.bound or await self._ledger_went_back(catalogue, shard):
             recovered = await self._recover(catalogue, lease.term)
             log.info("shard bound", campaign=catalogue.id, recovered=str(recovered))
             shard = await read_shard(self._store, catalogue.id)
@@ -140,6 +159,11 @@ class Steward:
         if not await self._close_what_is_over(shard, lease):  # what was just closed is seen closed by the next pass
             await self._roll_over(catalogue, shard, lease)
 
+    def _settled_act(self, catalogue: Catalogue) -> int:
+        """Number of the last settled act, when this pass began."""
+        cursor = self._cursors.get(catalogue.id)
+        return 0 if cursor is None else cursor.act
+
     async def _put(self, catalogue: Catalogue, shard: ShardView, lease: Lease) -> None:
         """Waves first: a revision that is there is there whole.
 
@@ -148,7 +172,7 @@ class Steward:
         """
         actor = Actor(ROLE, f"revision {catalogue.revision}", lease.term)
         last_act = shard.act
-        if self._settled_acts.get(catalogue.id) != last_act:
+        if self._settled_act(catalogue) != last_act:
             return
         for wave in catalogue.waves:
             state = WaveState.of(catalogue, wave)
@@ -166,7 +190,7 @@ class Steward:
         """
         numbers = {wave.id: wave.no for wave in catalogue.waves}
         last_act = shard.act
-        settled = self._settled_acts.get(catalogue.id) == last_act
+        settled = self._settled_act(catalogue) == last_act
         for wave in catalogue.waves:
             source, target_no = shard.waves.get(wave.no), numbers.get(wave.rollover or "", 0)
             target = shard.waves.get(target_no)

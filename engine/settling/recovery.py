@@ -5,7 +5,8 @@ back old. Every step can be repeated, and every step carries the term of the ste
 that slept too long is refused by the store.
 
     0  unbind           nobody decides from here on; again at each try of 1 and 2
-    1  settle the tail  what the surviving log holds beyond the cursor goes to the ledger
+    1  catch up         what the surviving log holds beyond the cursor goes to the ledger; where the ledger went back
+                        further than the log reaches, what the holders have (`refill`)
     2  raise the epoch  in the cursor's row: a writer that still holds older entries changes nothing any more
     3  nothing lost?    last number, last act and claims of each offer equal the ledger's: go on as it is, under the
                         new epoch
@@ -26,9 +27,8 @@ from msgspec.structs import replace
 from engine.domain.campaign import Catalogue
 from engine.domain.decisions import WaveState
 from engine.domain.outcome import Claim
-from engine.errors import CursorMoved, ShardBroken
+from engine.errors import CursorMoved, LeaseLost, ShardBroken
 from engine.hotstore import load
-from engine.hotstore.log import read_log
 from engine.hotstore.store import HotStore
 from engine.hotstore.view import ShardView, read_shard
 from engine.ledger.claims import OfferCount, counts, read_holdings
@@ -36,6 +36,7 @@ from engine.ledger.cursors import Cursor, raise_epoch, read_cursor
 from engine.ledger.database import Ledger
 from engine.ledger.epochs import last_of_epoch, latest_wave_states, read_stopped
 from engine.settings import Settings
+from engine.settling.refill import Refill, lacks, used
 from engine.settling.settler import Settler
 from engine.telemetry import RECOVERIES, RECOVERY_SECONDS
 from engine.telemetry.tracing import span
@@ -85,8 +86,7 @@ class Recovery:
     def __init__(self, store: HotStore, ledger: Ledger, settler: Settler, settings: Settings) -> None:
         self._store = store
         self._ledger = ledger
-        self._settler = settler
-        self._settings = settings
+        self._refill = Refill(store, ledger, settler, settings)
 
     async def recover(self, catalogue: Catalogue, term: int) -> Recovered:
         """Steps 0 to 4. Raises LeaseLost, ShardBroken, or a store's error; then it may be begun again."""
@@ -105,25 +105,20 @@ class Recovery:
         campaign = catalogue.id
         seen, cursor = await self._close_epoch(catalogue, term)
         await load.drop_other_epochs(self._store, campaign, seen.epoch, term)
-        ledger_counts = await counts(self._ledger, catalogue.campaign_no)
-        shard = await read_shard(self._store, campaign)
+        ledger_counts, shard = await self._look(cursor, seen)
         claims = sum(count.claims for count in ledger_counts.values())
         if shard is not None and await self._lost_nothing(cursor, shard, ledger_counts):
             await load.rebind(self._store, campaign, shard.epoch, shard.last, cursor.epoch, term, seen.incarnation)
             loaded = False
         else:
-            _refuse_if_below(shard, ledger_counts)
             await self._load(catalogue, cursor, term, seen, ledger_counts)
             loaded = True
         return Recovered(cursor.epoch, loaded=loaded, claims=claims)
 
     async def retire(self, catalogue: Catalogue, term: int) -> None:
         """Take a campaign that is over out of the hot store, once the ledger has everything."""
-        await self._close_epoch(catalogue, term)
-        shard = await read_shard(self._store, catalogue.id)
-        if shard is not None:
-            ledger_counts = await counts(self._ledger, catalogue.campaign_no)
-            _refuse_if_below(shard, ledger_counts)
+        seen, cursor = await self._close_epoch(catalogue, term)
+        await self._look(cursor, seen)
         await load.drop_campaign(self._store, catalogue.id, term)
 
     async def _close_epoch(self, catalogue: Catalogue, term: int) -> tuple[load.Unbound, Cursor]:
@@ -137,27 +132,29 @@ class Recovery:
         for _ in range(TRIES_MAX):
             cursor = await read_cursor(self._ledger, catalogue.campaign_no)
             seen = await load.unbind(self._store, catalogue.id, term)
-            if seen.epoch > cursor.epoch:
-                raise ShardBroken(
-                    f"{catalogue.id}: the hot store is at epoch {seen.epoch}, the ledger at {cursor.epoch}: "
-                    "the ledger has gone back in time"
-                )
             try:
-                if seen.epoch == cursor.epoch:
-                    cursor = await self._settle_tail(cursor)
+                if seen.epoch >= cursor.epoch:  # below it, the server is an old copy: the ledger knows better
+                    cursor = await self._refill.catch_up(cursor, seen.epoch)
                 return seen, await raise_epoch(self._ledger, cursor, cursor.epoch + 1)
             except CursorMoved:
                 continue
         raise CursorMoved(f"{catalogue.id}: the cursor moved {TRIES_MAX} times during a recovery")
 
-    async def _settle_tail(self, cursor: Cursor) -> Cursor:
-        while True:
-            entries = await read_log(
-                self._store, cursor.campaign, (cursor.epoch, cursor.last), self._settings.log_entries_max
-            )
-            if not entries:
-                return cursor
-            cursor = await self._settler.settle(cursor, entries)
+    async def _look(self, cursor: Cursor, seen: load.Unbound) -> tuple[Mapping[Place, OfferCount], ShardView | None]:
+        """Ledger and shard, side by side. Raises ShardBroken where the ledger has less: it would sell units twice.
+
+        Not everything that looks so is one: the shard may be another steward's by now, or the ledger may have gone
+        back since it caught up. Those raise LeaseLost and CursorMoved, and it is begun again.
+        """
+        ledger_counts = await counts(self._ledger, cursor.campaign_no)
+        shard = await read_shard(self._store, cursor.campaign)
+        if shard is None or not (missing := lacks(shard, ledger_counts)):
+            return ledger_counts, shard
+        if shard.epoch != seen.epoch:
+            raise LeaseLost(f"{cursor.campaign}: another steward has bound epoch {shard.epoch}")
+        if (now := await read_cursor(self._ledger, cursor.campaign_no)).place != cursor.place:
+            raise CursorMoved(f"{cursor.campaign}: the cursor was {cursor.place} and is {now.place}")
+        raise ShardBroken(f"{cursor.campaign}: {missing[0]}")
 
     async def _lost_nothing(self, cursor: Cursor, shard: ShardView, ledger_counts: Mapping[Place, OfferCount]) -> bool:
         """Step 3. `left` counts units down, so what is used of an offer is its highest unit.
@@ -167,8 +164,8 @@ class Recovery:
         """
         if shard.last != await last_of_epoch(self._ledger, cursor.campaign_no, shard.epoch) or shard.act != cursor.act:
             return False
-        used = {place: units for place, units in _used(shard).items() if units}
-        return used == {place: count.unit_max for place, count in ledger_counts.items()}
+        given = {place: units for place, units in used(shard).items() if units}
+        return given == {place: count.unit_max for place, count in ledger_counts.items()}
 
     async def _load(
         self,
@@ -210,14 +207,6 @@ class Recovery:
         return loaded
 
 
-def _used(shard: ShardView) -> dict[Place, int]:
-    return {
-        (wave_no, int(offer_no)): offer.total - shard.left[wave_no, int(offer_no)]
-        for wave_no, state in shard.waves.items()
-        for offer_no, offer in state.offers.items()
-    }
-
-
 def _left(waves: Mapping[int, WaveState], ledger_counts: Mapping[Place, OfferCount]) -> dict[Place, int]:
     """Units left: the next unit is the highest one in the ledger plus one, whatever lies below it."""
     left = {}
@@ -226,15 +215,3 @@ def _left(waves: Mapping[int, WaveState], ledger_counts: Mapping[Place, OfferCou
             count = ledger_counts.get((wave_no, int(offer_no)))
             left[wave_no, int(offer_no)] = offer.total - (count.unit_max if count else 0)
     return left
-
-
-def _refuse_if_below(shard: ShardView | None, ledger_counts: Mapping[Place, OfferCount]) -> None:
-    """Step 4: a ledger that has less than the shard would sell units twice."""
-    for place, used in _used(shard).items() if shard else ():
-        known = ledger_counts.get(place)
-        if used > (known.unit_max if known else 0):
-            assert shard is not None
-            raise ShardBroken(
-                f"{shard.campaign}: wave {place[0]} offer {place[1]} has {used} units given in the hot store, "
-                f"{known.unit_max if known else 0} in the ledger"
-            )

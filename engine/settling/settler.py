@@ -1,6 +1,6 @@
 """One batch of log entries becomes one transaction of the ledger: for the writer, and for recovery's tail of a log."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 
 from msgspec import Struct
@@ -56,6 +56,11 @@ class Settler:
         self._known[cursor.campaign_no] = _Known(after, promises)
         SETTLED_CLAIMS.labels(campaign_label(cursor.campaign)).inc(len(claims))
         return after
+
+    async def vouchers(self, cursor: Cursor, claims: Sequence[Claim], days: Mapping[int, str]) -> list[VoucherRow]:
+        """The vouchers of claims that come back to the ledger. `days`: of the waves, as the shard has them."""
+        promises = await read_promises(self._ledger, cursor.campaign_no)
+        return _vouchers(cursor, Promises(promises.terms, promises.days | dict(days)), claims)
 
     async def _promises(self, cursor: Cursor, acts: Iterable[LogEntry]) -> Promises:
         """Terms never change, but the day of a wave does until it opens; the acts in the log tell, in order.

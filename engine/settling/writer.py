@@ -33,11 +33,10 @@ from engine.errors import (
     LedgerUnavailable,
     ShardBroken,
 )
-from engine.hotstore import keys
 from engine.hotstore.load import unbind
 from engine.hotstore.log import read_log, tell_settled, trim_log, wait_log
 from engine.hotstore.store import HotStore
-from engine.hotstore.view import loaded_campaigns
+from engine.hotstore.view import loaded_campaigns, seen_term
 from engine.ledger.cursors import Cursor, all_cursors, read_cursor
 from engine.ledger.database import Ledger
 from engine.ledger.leases import Lease, release_lease, take_lease
@@ -279,5 +278,4 @@ async def stop_shard(store: HotStore, campaign: str) -> None:
     The ledger's lease would not do: a ledger that has gone back in time is one of the reasons to stop, and its
     terms went back with it. Raises LeaseLost where a steward comes in between.
     """
-    term = await store.call("HGET", keys.head(campaign), "lease")
-    await unbind(store, campaign, int(term or 0))
+    await unbind(store, campaign, await seen_term(store, campaign))

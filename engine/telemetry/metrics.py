@@ -132,6 +132,9 @@ LOG_LAG: Final = Gauge(
     multiprocess_mode="livemostrecent",
 )
 SETTLED_CLAIMS: Final = Counter("dropwave_settled_claims", "Claims committed to the ledger.", ["campaign"])
+REFILLED_CLAIMS: Final = Counter(
+    "dropwave_refilled_claims", "Claims that a ledger which had gone back in time got from the holders.", ["campaign"]
+)
 SETTLE_SECONDS: Final = Histogram("dropwave_settle_seconds", "One settling transaction.", buckets=_STEP_SECONDS)
 CURSORS_MOVED: Final = Counter(
     "dropwave_cursors_moved", "Settling transactions that found the cursor moved by somebody else.", ["campaign"]

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from engine.domain.campaign import Campaign, Limit
 from engine.domain.outcome import Claimed
 from engine.errors import ShardBroken
+from engine.hotstore.log import tell_settled
 from engine.hotstore.scripts import Fenced
 from engine.hotstore.store import HotStore
 from engine.hotstore.view import loaded_campaigns, read_shard
@@ -273,6 +274,7 @@ async def test_one_broken_campaign_does_not_keep_the_others_waiting(house: House
     await house.see(broken)
     await broken.drop.granted(ask("ann"))
     await house.store.call("DEL", broken.drop.keys.log)
+    await house.store.call("HDEL", broken.drop.keys.holders, "ann")
     with pytest.raises(ShardBroken):
         await house.recovery.recover(broken.catalogue, 1)
     await house.store.call("DEL", *(await house.see(fine)).keys[2:])
@@ -282,6 +284,43 @@ async def test_one_broken_campaign_does_not_keep_the_others_waiting(house: House
     assert not (await broken.drop.view()).bound
     with pytest.raises(Fenced):
         await broken.drop.claim(ask("ann"))
+
+
+async def test_a_ledger_that_went_back_gets_everything_again(house: House) -> None:
+    """Claims, cursor and leases: the shard has what the ledger lost, and the steward outdoes its own former self."""
+    stage = await house.apply(running(house))
+    steward = await house.leading()
+    await steward.look_once()
+    drop = await house.see(stage)
+    for name in ("ann", "bob"):
+        await drop.granted(ask(name))
+    await stage.settle()
+    claims, view = await stage.settled_claims(), await drop.view()
+    await tell_settled(house.store, drop.campaign, (view.epoch, view.last))
+    await steward.look_once()
+    assert (await house.see(stage)).epoch == view.epoch, "nothing went back yet"
+
+    async with house.ledger.transaction() as connection:
+        await connection.execute("delete from vouchers; delete from claims; update cursors set last = last - 2")
+    await house.store.call("HSET", drop.keys.head, "lease", 7)  # of stewards whom the ledger has forgotten
+    await steward.look_once()
+    assert await _term(house) == 8
+    await steward.look_once()
+    assert (await house.see(stage)).epoch == view.epoch + 1
+    assert await stage.settled_claims() == claims
+    await stage.whole()
+
+
+async def test_a_steward_that_another_one_replaced_does_not_outdo_it(house: House) -> None:
+    stage = await house.apply(running(house))
+    sleeping = await house.leading()
+    await house.ledger.fetch("update leases set expires_at = now() where role = $1", ROLE)
+    awake = await house.leading()
+    await awake.look_once()
+    await house.store.call("DEL", (await house.see(stage)).keys.meta)
+    await sleeping.look_once()
+    assert not await _leads(sleeping)
+    assert await _term(house) == 2
 
 
 # Who leads

@@ -445,10 +445,22 @@ async def _stays_unbound(stage: Stage, why: str) -> None:
             await stage.drop.claim(ask("u0"))
 
 
-async def test_a_ledger_that_went_back_an_epoch_is_not_sold_from(stage: Stage) -> None:
+async def test_a_ledger_that_went_back_an_epoch_catches_up(stage: Stage) -> None:
+    """Through the rest of an old epoch and all of the next, by the log alone."""
     await stage.settle()
-    await _back_in_time(stage, "update cursors set epoch = epoch - 1, last = 0")
-    await _stays_unbound(stage, "the ledger has gone back in time")
+    await stage.recover()
+    await stage.drop.granted(ask("in the new epoch"))
+    await stage.settle()
+    claims = await stage.held_claims()
+    await _back_in_time(
+        stage,
+        f"delete from vouchers where epoch = {stage.drop.epoch} or sequence > 9",
+        f"delete from claims where epoch = {stage.drop.epoch} or sequence > 9",
+        f"update cursors set epoch = {stage.drop.epoch - 1}, last = 9",
+    )
+    await stage.recover()
+    assert await stage.settled_claims() == claims
+    await stage.whole()
 
 
 async def test_a_ledger_that_went_back_is_refilled_from_the_log(stage: Stage) -> None:
@@ -467,30 +479,60 @@ async def test_a_ledger_that_went_back_is_refilled_from_the_log(stage: Stage) ->
 
 
 async def test_a_ledger_that_went_back_further_than_the_log_reaches(stage: Stage) -> None:
+    """Claims come back from the holders, and what came of the lost acts from the waves."""
     await stage.settle()
+    claims = await stage.held_claims()
     await stage.store.call("XTRIM", stage.drop.keys.log, "MINID", f"{stage.drop.epoch}-11")
     await _back_in_time(
         stage,
         "delete from vouchers",
         "delete from claims",
-        "update cursors set last = 3",
+        "delete from acts where number > 1",
+        "update cursors set last = 1, act = 1",
     )
-    await _stays_unbound(stage, "the log goes on with")
+    await stage.recover()
+    assert await stage.settled_claims() == claims
+    await stage.whole()
 
 
-async def test_a_shard_with_more_than_the_ledger_is_not_replaced(stage: Stage) -> None:
-    """Its log is gone, so the ledger cannot be told what it lacks."""
+async def test_a_shard_whose_log_is_gone_tells_by_its_holders(stage: Stage) -> None:
+    claims = await stage.held_claims()
     await stage.store.call("DEL", stage.drop.keys.log)
-    await _stays_unbound(stage, "units given in the hot store")
+    await stage.recover()
+    assert await stage.settled_claims() == claims
+    await stage.whole()
+
+
+async def test_holders_that_contradict_the_ledger_are_left_to_a_person(stage: Stage) -> None:
+    await stage.settle()
+    await stage.store.call("XTRIM", stage.drop.keys.log, "MAXLEN", 0)
+    await _back_in_time(
+        stage,
+        "delete from vouchers where sequence > 5",
+        "delete from claims where sequence > 5",
+        "update claims set code = 'another' where sequence = 5",
+        "update cursors set last = 5",
+    )
+    await _stays_unbound(stage, "is another claim there")
     assert (await stage.drop.view()).claims == 8, "what it has is still there to be looked at"
 
 
-async def test_a_log_with_a_gap_stops_before_it(stage: Stage) -> None:
+async def test_a_gap_in_the_log_is_filled_from_the_holders(stage: Stage) -> None:
     await stage.drop.granted(ask("behind the gap"))
     first = stage.drop.epoch, 11
     entries = await stage.store.call("XRANGE", stage.drop.keys.log, f"{first[0]}-9", f"{first[0]}-11")
     await stage.store.call("XDEL", stage.drop.keys.log, entries[0][0])
-    await _stays_unbound(stage, "the log goes on with")
+    claims = await stage.held_claims()
+    await stage.recover()
+    assert await stage.settled_claims() == claims
+    await stage.whole()
+
+
+async def test_units_that_nobody_holds_and_no_log_tells_of_are_left_to_a_person(stage: Stage) -> None:
+    await stage.drop.granted(ask("the last one"))
+    await stage.store.call("DEL", stage.drop.keys.log)
+    await stage.store.call("HDEL", stage.drop.keys.holders, "the last one")
+    await _stays_unbound(stage, "units given in the hot store")
 
 
 # Taking it out

@@ -13,3 +13,9 @@ returning term
 -- The row stays, so that terms go on rising.
 update leases set expires_at = clock_timestamp()
 where role = $1 and holder = $2 and term = $3 and expires_at > clock_timestamp()
+
+-- name: outdo
+-- A store has seen terms of a future that this ledger has lost. Only who holds the role by this ledger goes above them.
+update leases set term = greatest(term, $4) + 1
+where role = $1 and holder = $2 and term = $3 and expires_at > clock_timestamp()
+returning term
