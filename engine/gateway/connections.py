@@ -23,7 +23,7 @@ import ipaddress
 import time
 from collections import Counter
 from collections.abc import Callable
-from enum import Enum, StrEnum, auto
+from enum import IntEnum, StrEnum
 from math import inf
 from typing import Final, Literal
 
@@ -40,18 +40,15 @@ TURNED_AWAY_MAX: Final = 256
 _LOOK_S_MAX: Final = 0.5
 
 
-class Phase(Enum):
-    """What is waited for on a connection; see above."""
+class Phase(IntEnum):
+    """What is waited for on a connection; see above. In those below BUSY the client owes us bytes."""
 
-    FRESH = auto()
-    HEADERS = auto()
-    BODY = auto()
-    IDLE = auto()
-    BUSY = auto()
-    LEAVING = auto()
-
-
-_OWING: Final = frozenset({Phase.FRESH, Phase.HEADERS, Phase.BODY, Phase.IDLE})
+    FRESH = 0
+    HEADERS = 1
+    BODY = 2
+    IDLE = 3
+    BUSY = 4
+    LEAVING = 5
 
 
 class Cut(StrEnum):
@@ -126,7 +123,7 @@ class Watch:
 
     def _turn(self, phase: Phase) -> None:
         self.phase = phase
-        self.since_s = self._all.note(self, owing=phase in _OWING)
+        self.since_s = self._all.note(self, owing=phase < Phase.BUSY)
 
 
 class Connections:
@@ -138,15 +135,14 @@ class Connections:
         self._max = connections_max
         self._per_address_max = settings.connections_per_address_max
         self._write_s = settings.write_deadline_ms / 1000
-        self._allowed_s = {
+        allowed_s = {
             Phase.FRESH: settings.first_byte_deadline_ms / 1000,
             Phase.HEADERS: settings.header_deadline_ms / 1000,
-            Phase.BODY: inf,
             Phase.IDLE: settings.keep_alive_ms / 1000,
-            Phase.BUSY: inf,
             Phase.LEAVING: LINGER_S,
         }
-        self.look_s = min(_LOOK_S_MAX, self._write_s / 4, *(allowed / 4 for allowed in self._allowed_s.values()))
+        self._allowed_s = [allowed_s.get(phase, inf) for phase in Phase]
+        self.look_s = min(_LOOK_S_MAX, self._write_s / 4, *(allowed / 4 for allowed in allowed_s.values()))
         """How often to look: a limit is kept to a quarter of the shortest one, or half a second."""
         self._now_s = now_s
         self._open: dict[Watch, None] = {}
