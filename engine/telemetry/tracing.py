@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
     from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
-    from opentelemetry.trace import SpanContext, Tracer
+    from opentelemetry.trace import Link, Span, SpanContext, Tracer
 
 Attributes = Mapping[str, str | int]
 
@@ -142,8 +142,7 @@ def shared_span(name: str, traces: Sequence[Trace], **attributes: str | int) -> 
         return
     from opentelemetry.trace import Link
 
-    links = [Link(trace.context) for trace in traces]
-    with _sampling.tracer.start_as_current_span(name, links=links, attributes=_clean(attributes)) as span:
+    with _around(_sampling.tracer, name, attributes, [Link(trace.context) for trace in traces]) as span:
         for trace in traces:
             trace.decided_in(span.get_span_context())
         yield
@@ -155,9 +154,23 @@ def span(name: str, **attributes: str | int) -> Iterator[None]:
     if _sampling is None or not _sampling.has_room():
         yield
         return
-    # An exception is not recorded: its message may quote what it was about.
-    with _sampling.tracer.start_as_current_span(name, attributes=_clean(attributes), record_exception=False):
+    with _around(_sampling.tracer, name, attributes):
         yield
+
+
+@contextmanager
+def _around(tracer: "Tracer", name: str, attributes: Attributes, links: "Sequence[Link]" = ()) -> "Iterator[Span]":
+    """The span of a block. What the block raises is told as an error and not quoted: a message can hold anything."""
+    from opentelemetry.trace import StatusCode
+
+    span = tracer.start_span(name, links=links, attributes=_clean(attributes))
+    try:
+        yield span
+    except BaseException:
+        span.set_status(StatusCode.ERROR)
+        raise
+    finally:
+        span.end()
 
 
 class Tracing:

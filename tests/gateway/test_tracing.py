@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from engine.telemetry import SPANS
-from engine.telemetry.tracing import Tracing, trace_request
+from engine.telemetry.tracing import Tracing, trace_request, wants_traces
 from tests.gateway.drop import Drop
 from tests.support.collector import Collector, attributes_of, running_collector
 from tests.support.waiting import wait_until
@@ -189,8 +189,16 @@ def test_off_it_is_not_even_imported() -> None:
     assert run_without("off").stdout == "[]\n"
 
 
-@pytest.mark.parametrize("name", ["DROPWAVE_OTEL_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"])
-def test_the_missing_extra_is_named(name: str) -> None:
-    ended = run_without("missing", **{name: "http://127.0.0.1:4318"})
+def test_the_missing_extra_is_named() -> None:
+    ended = run_without("missing", DROPWAVE_OTEL_ENDPOINT="http://127.0.0.1:4318")
     assert "CannotRun: traces need the extra `tracing`" in ended.stderr
     assert "pip install 'dropwave[tracing]'" in ended.stderr
+
+
+def test_an_endpoint_of_either_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"):
+        monkeypatch.delenv(name, raising=False)
+    assert not wants_traces("")
+    assert wants_traces("http://127.0.0.1:4318")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318")
+    assert wants_traces("")
