@@ -27,6 +27,7 @@ from enum import IntEnum, StrEnum
 from math import inf
 from typing import Final, Literal
 
+from engine.gateway.forwarded import counted_as
 from engine.settings import Settings
 from engine.telemetry import CONNECTIONS, CONNECTIONS_CUT, CONNECTIONS_REFUSED
 
@@ -265,7 +266,5 @@ def share_of(transport: asyncio.Transport) -> str:
     if not peer or not isinstance(peer, tuple):
         return ""
     address = ipaddress.ip_address(str(peer[0]).partition("%")[0])
-    if isinstance(address, ipaddress.IPv6Address):
-        mapped = address.ipv4_mapped
-        return str(mapped or ipaddress.ip_network((int(address), 64), strict=False))
-    return str(address)
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return counted_as(mapped or address)
