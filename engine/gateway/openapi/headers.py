@@ -40,14 +40,16 @@ PARAMETERS: Final[dict[str, dict[str, Any]]] = {
         "name": "Accept-Language",
         "in": "header",
         "description": "Sentences for people are in Chinese where that is preferred to English, else in English.",
-        "schema": text(maxLength=256),
+        "schema": text(),
         "example": "zh-CN,zh;q=0.9",
     },
     "RequestId": {
         "name": "X-Request-Id",
         "in": "header",
-        "description": "The client's own name for the request; comes back, and stands in the logs.",
-        "schema": text(pattern=REQUEST_ID),
+        "description": "The client's own name for the request; comes back, and stands in the logs. Taken where it is 1 "
+        "to 64 of the characters `A-Za-z0-9._-`; else the request is given another one.",
+        "schema": text(),
+        "example": "app-7f3a.1",
     },
     "IfNoneMatch": {
         "name": "If-None-Match",
