@@ -7,6 +7,7 @@ TEST_FOLDER where the servers keep their data, instead of in memory
 (Not DROPWAVE_*: whatever begins so is a setting, and programs that a test starts would refuse it.)
 """
 
+import logging
 import os
 import random
 import time
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
+import structlog
 
 from engine.settings import Settings
 from tests.support.loops import LOOPS
@@ -74,6 +76,17 @@ def _loop_name() -> str:
 def seed() -> int:
     """The seed of this run: give it to every random.Random of a test."""
     return _SEED
+
+
+@pytest.fixture(autouse=True)
+def logs_as_they_were() -> Iterator[None]:
+    """A command that runs inside a test sets logs up for a stderr that ends with the test."""
+    root, config = logging.getLogger(), structlog.get_config()
+    handlers, level = root.handlers[:], root.level
+    yield
+    structlog.configure(**config)
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 @pytest.fixture(scope="session")
