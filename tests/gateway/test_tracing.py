@@ -7,14 +7,13 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import pytest
 
 from engine.telemetry import SPANS
-from engine.telemetry.tracing import Tracing, trace_request, wants_traces
+from engine.telemetry.tracing import trace_request, wants_traces
 from tests.gateway.drop import Drop
-from tests.support.collector import Collector, attributes_of, running_collector
+from tests.support.collector import Collector, attributes_of, running_collector, traced
 from tests.support.waiting import wait_until
 
 PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -24,17 +23,6 @@ PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 async def collector() -> AsyncIterator[Collector]:
     async with running_collector() as running:
         yield running
-
-
-@asynccontextmanager
-async def traced(endpoint: str, ratio: float = 0.0, per_second_max: int = 1_000) -> AsyncIterator[None]:
-    """Tracing is on within; at the end everything has been sent."""
-    tracing = Tracing("gateway", endpoint, ratio, per_second_max)
-    await tracing.start()
-    try:
-        yield
-    finally:
-        await tracing.stop()
 
 
 async def test_a_claim_whose_caller_traces(drop: Drop, collector: Collector) -> None:

@@ -12,6 +12,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from engine.telemetry.tracing import Tracing
+
 
 class Collector:
     """Spans that came, with the names of the services that sent them. `silent`: it takes requests and never answers."""
@@ -75,3 +77,16 @@ async def running_collector() -> AsyncIterator[Collector]:
         yield collector
     finally:
         await runner.cleanup()
+
+
+@asynccontextmanager
+async def traced(
+    endpoint: str, ratio: float = 0.0, per_second_max: int = 1_000, role: str = "gateway"
+) -> AsyncIterator[None]:
+    """This process traces within; at the end everything has been sent."""
+    tracing = Tracing(role, endpoint, ratio, per_second_max)
+    await tracing.start()
+    try:
+        yield
+    finally:
+        await tracing.stop()
