@@ -120,6 +120,11 @@ class LedgerRefused(LedgerError):
         self.constraint = constraint
         super().__init__(message)
 
+    @property
+    def is_data(self) -> bool:
+        """Whether Postgres refused a value or a row; else it is this program that found a contradiction."""
+        return bool(self.sqlstate)
+
 
 class CursorMoved(LedgerError):
     """The compare-and-set on the cursor failed: somebody else settled, or the epoch was raised."""

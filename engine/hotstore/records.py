@@ -10,7 +10,8 @@ oldest first:
     <wave>,<request_no>,<offer>,<epoch>,<sequence>,<unit>,<terms>,<claimed_at_ms>,<code>,<account>\n
     …
 
-`account` is empty where it equals the claimant. `nth` is the number of the line.
+`account` is empty where it equals the claimant. `nth` is the number of the line. A line `-` keeps the number of a
+claim that was voided: the next one has to get a number that is free in the ledger.
 
 **Log entry** (stream id `epoch-last`): fields `v` (format version, 1), `first` (number of the first
 decision in it), `at` (the store's clock, ms) and one of
@@ -29,11 +30,14 @@ from typing import Any
 
 import msgspec
 
+from engine.domain.campaign import CLAIMS_PER_CLAIMANT_MAX
 from engine.domain.decisions import ActLine, LogEntry
 from engine.domain.outcome import Claim
 from engine.errors import ShardBroken
 
 LOG_VERSION = 1
+VOIDED = "-"
+"""The line of a claim that was voided."""
 
 
 def holder_line(claim: Claim) -> str:
@@ -46,8 +50,12 @@ def holder_line(claim: Claim) -> str:
 
 
 def holder_record(claims: list[Claim]) -> str:
-    """The record of a claimant who holds these claims (in order of `nth`)."""
-    return f"{len(claims)}\n" + "".join(map(holder_line, claims))
+    """The record of a claimant who holds these claims, in order of `nth`: numbers are missing where one was voided."""
+    lines: list[str] = []
+    for claim in claims:
+        missing = min(claim.nth, CLAIMS_PER_CLAIMANT_MAX) - 1 - len(lines)
+        lines += [VOIDED + "\n"] * missing + [holder_line(claim)]
+    return f"{len(lines)}\n" + "".join(lines)
 
 
 def claim_of_line(line: str, claimant: str, nth: int) -> Claim:
@@ -72,7 +80,7 @@ def claim_of_line(line: str, claimant: str, nth: int) -> Claim:
 def claims_of_record(record: str, claimant: str) -> list[Claim]:
     """Every claim of a holder record, oldest first."""
     lines = record.split("\n")[1:-1]
-    return [claim_of_line(line, claimant, nth) for nth, line in enumerate(lines, start=1)]
+    return [claim_of_line(line, claimant, nth) for nth, line in enumerate(lines, start=1) if line != VOIDED]
 
 
 _ACT = msgspec.json.Decoder(ActLine)

@@ -1,12 +1,18 @@
-"""Claims that are settled."""
+"""Claims that the ledger holds: settled ones, and those in quarantine, which count like them until they are voided.
 
-from collections.abc import AsyncGenerator, Sequence
+A claim can move from the quarantine to the settled ones between two looks. So the quarantine is looked at first, and
+what then is seen twice counts once.
+"""
+
+from collections import defaultdict
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from typing import Any
 
 from msgspec import Struct
 
 from engine.domain.outcome import Claim
 from engine.ledger.database import Ledger
+from engine.ledger.quarantine import held_by_account, held_by_claimant, kept_claims, lookup_text
 from engine.ledger.queries import load_queries
 
 CLAIMS_OF_ACCOUNT_MAX = 500
@@ -16,26 +22,33 @@ _SQL = load_queries("claims")
 
 
 class OfferCount(Struct, frozen=True):
-    """What an offer of a wave gave out, as far as settled: claims, and the highest unit."""
+    """What an offer of a wave gave out, as far as the ledger knows: claims, and the highest unit that was used up.
+
+    Held claims of the quarantine are counted. A voided one is not, but its unit stays used up.
+    """
 
     claims: int
     unit_max: int
 
 
 async def counts(ledger: Ledger, campaign_no: int) -> dict[tuple[int, int], OfferCount]:
-    """Claims per (wave_no, offer_no); an offer of which nothing was claimed is not there."""
+    """Claims per (wave_no, offer_no), held ones included; an offer of which nothing was claimed is not there."""
     rows = await ledger.fetch(_SQL["counts"], campaign_no)
-    return {(row["wave_no"], row["offer_no"]): OfferCount(row["claims"], row["unit_max"]) for row in rows}
+    return {(row["wave_no"], row["offer_no"]): OfferCount(row["claims"], int(row["unit_max"])) for row in rows}
 
 
 async def read_holdings(ledger: Ledger, campaign_no: int, chunk: int) -> AsyncGenerator[list[Claim], None]:
-    """All claims of the campaign, ordered by (claimant, nth), as they were at the first look.
+    """All claims of the campaign, held ones of the quarantine included, as they were at the first look.
 
-    Yields lists of about `chunk` claims, by whole claimants: all claims of one are in one list. Holds a
+    Yields lists of about `chunk` claims, by whole claimants: all claims of one stand together in one list, in
+    order of `nth`; where one was voided its number is missing. Holds a
     connection until it is read to its end or closed (contextlib.aclosing); who takes longer than
     `ledger_timeout_ms` over one list gets LedgerUnavailable at the next.
     """
     async with ledger.snapshot() as connection:
+        held: defaultdict[str, list[Claim]] = defaultdict(list)  # few, see sieve.HELD_MAX
+        for claim, _ in await kept_claims(connection, campaign_no, ["held"]):
+            held[claim.claimant].append(claim)
         cursor = await connection.cursor(_SQL["holdings"], campaign_no)
         rest: list[Claim] = []
         while rows := await cursor.fetch(chunk):
@@ -43,25 +56,59 @@ async def read_holdings(ledger: Ledger, campaign_no: int, chunk: int) -> AsyncGe
             whole = _end_of_whole_claimants(claims)
             rest = claims[whole:]
             if whole:
-                yield claims[:whole]
+                yield _with_held(claims[:whole], held)
         if rest:
-            yield rest
+            yield _with_held(rest, held)
+        if held:
+            yield [claim for claims in held.values() for claim in sorted(claims, key=_nth)]
 
 
 async def claims_of_claimant(ledger: Ledger, campaign_no: int, claimant: str) -> list[Claim]:
-    """The claims of one claimant in one campaign, in order of `nth`."""
-    return _claims(await ledger.fetch(_SQL["of_claimant"], campaign_no, claimant))
+    """The claims of one claimant in one campaign, in order of `nth`, held ones included."""
+    held = await held_by_claimant(ledger, campaign_no, claimant)
+    settled = []
+    if lookup_text(claimant) == claimant:  # else no column could hold it
+        settled = _claims(await ledger.fetch(_SQL["of_claimant"], campaign_no, claimant))
+    return sorted(_once([*held, *settled]), key=_nth)
 
 
 async def claims_of_account(ledger: Ledger, account: str) -> list[tuple[str, Claim]]:
-    """(campaign id, claim) of an account in all campaigns: the newest CLAIMS_OF_ACCOUNT_MAX, newest first."""
-    rows = await ledger.fetch(_SQL["of_account"], account, CLAIMS_OF_ACCOUNT_MAX)
-    return [(campaign, Claim(*fields)) for campaign, *fields in rows]
+    """(campaign id, claim) of an account in all campaigns: the newest CLAIMS_OF_ACCOUNT_MAX, newest first.
+
+    Held ones are among them.
+    """
+    held = await held_by_account(ledger, account)
+    rows = []
+    if lookup_text(account) == account:
+        rows = await ledger.fetch(_SQL["of_account"], account, CLAIMS_OF_ACCOUNT_MAX)
+    found = [(campaign, Claim(*fields)) for campaign, *fields in rows]
+    if not held:
+        return found
+    settled = {claim.code for _, claim in found}
+    found += [(campaign, claim) for campaign, claim in held if claim.code not in settled]
+    found.sort(key=lambda pair: (pair[1].claimed_at_ms, pair[1].epoch, pair[1].sequence), reverse=True)
+    return found[:CLAIMS_OF_ACCOUNT_MAX]
 
 
 def _claims(rows: Sequence[Any]) -> list[Claim]:
     """Each query names its columns in the order of Claim's fields."""
     return [Claim(*row) for row in rows]
+
+
+def _nth(claim: Claim) -> int:
+    return claim.nth
+
+
+def _once(claims: Iterable[Claim]) -> Iterable[Claim]:
+    return {(claim.epoch, claim.sequence): claim for claim in claims}.values()
+
+
+def _with_held(claims: list[Claim], held: dict[str, list[Claim]]) -> list[Claim]:
+    """Claims of whole claimants with what these have in quarantine, which leaves `held`."""
+    if not held:
+        return claims
+    extra = [claim for claimant in {claim.claimant for claim in claims} for claim in held.pop(claimant, ())]
+    return sorted([*claims, *extra], key=lambda claim: (claim.claimant, claim.nth)) if extra else claims
 
 
 def _end_of_whole_claimants(claims: list[Claim]) -> int:

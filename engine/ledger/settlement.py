@@ -6,7 +6,7 @@ holder. Tens of thousands of claims a second come through here: rows go by binar
 for one claim is two tuples.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -40,6 +40,9 @@ _CLAIM_COLUMNS = (
     "account",
     "code",
 )
+DATA = "22000"
+"""SQLSTATE of data that cannot be; asyncpg has it too for a value that it could not encode."""
+
 _VOUCHER_COLUMNS = ("campaign_no", "code", "epoch", "sequence", "valid_from", "expires_at")
 
 
@@ -60,9 +63,11 @@ async def settle(
     claims: Sequence[Claim],
     vouchers: Sequence[VoucherRow],
     acts: Sequence[LogEntry],
+    keep: "Keep | None" = None,
 ) -> Cursor:
     """Settle the decisions behind the cursor up to number `last`, all of the cursor's epoch; the cursor after it.
 
+    `keep` puts the claims into the ledger, in the transaction that moves the cursor; `copy_claims` by default.
     Raises CursorMoved where somebody else has settled since or the epoch was raised (nothing was changed),
     LedgerRefused where the data contradict the ledger (nothing was changed), LedgerUnavailable where it is
     not known whether the commit was done: the cursor, read again, tells.
@@ -77,11 +82,13 @@ async def settle(
         moved = await connection.fetchrow(_SQL["move_cursor"], no, cursor.epoch, cursor.last, last, act, revision)
         if moved is None:
             raise CursorMoved(f"{cursor.campaign}: the cursor is no longer at {cursor.epoch}-{cursor.last}")
-        await copy_claims(connection, no, claims, vouchers)
+        await (keep or copy_claims)(connection, no, claims, vouchers)
         if steps:
             await keep_acts(connection, cursor, steps, moved)
     return replace(cursor, last=last, act=moved["act"], revision=moved["revision"])
 
+
+Keep = Callable[[Any, int, Sequence[Claim], Sequence[VoucherRow]], Awaitable[None]]
 
 Step = tuple[LogEntry, int]
 """An act, and the catalogue revision that the hot store had at it."""
@@ -111,7 +118,7 @@ async def _copy(connection: Any, table: str, columns: Sequence[str], rows: Itera
         await connection.copy_records_to_table(table, columns=columns, records=rows)
     except (OverflowError, TypeError, ValueError) as error:
         # A value that asyncpg could not encode; the message would quote it
-        raise LedgerRefused(f"a value does not fit a column of {table} ({type(error).__name__})") from error
+        raise LedgerRefused(f"a value does not fit a column of {table} ({type(error).__name__})", DATA) from error
 
 
 def _claim_rows(campaign_no: int, claims: Sequence[Claim]) -> Iterator[tuple[Any, ...]]:

@@ -36,6 +36,13 @@ class Given(Struct, frozen=True):
     last_ms: int
 
 
+class Apart(Struct, frozen=True):
+    """Claims of one offer that the ledger keeps in quarantine, and those that were voided there."""
+
+    held: int = 0
+    voided: int = 0
+
+
 class Pace(Struct, frozen=True):
     """Claims by second since the opening: of the first PACE_SECONDS by offer number, and of the busiest one of all.
 
@@ -61,6 +68,8 @@ class WaveBooks(Struct, frozen=True):
     acts: tuple[LogEntry, ...]
     """On the wave, and stops and starts of its campaign: oldest first, the newest ACTS_MAX where there are more."""
     given: tuple[Given, ...]
+    apart: dict[int, Apart]
+    """By offer number; in none of the other figures."""
     pace: Pace
     accounts: int
     """Distinct accounts that claimed."""
@@ -91,6 +100,10 @@ async def read_wave_books(ledger: Ledger, wave: str) -> WaveBooks | None:
             cursor=cursor_of(await connection.fetchrow(_CURSORS["read_cursor"], catalogue.campaign_no)),
             acts=tuple(acts),
             given=tuple(_given(each) for each in await connection.fetch(_SQL["given"], *place)),
+            apart={
+                row["offer_no"]: Apart(row["held"], row["voided"])
+                for row in await connection.fetch(_SQL["apart"], *place)
+            },
             pace=await _pace(connection, place, state.opens_ms),
             accounts=await connection.fetchval(_SQL["accounts"], *place),
             persons=await connection.fetchval(_SQL["claimants"], *place) if counts_persons else None,

@@ -3,18 +3,23 @@
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 
+import structlog
 from msgspec import Struct
 
 from engine.domain.decisions import LogEntry
 from engine.domain.outcome import Claim
 from engine.domain.voucher import Period, period
-from engine.errors import ShardBroken
+from engine.errors import LedgerRefused, ShardBroken
 from engine.ledger.catalogues import Promises, read_promises
 from engine.ledger.cursors import Cursor
 from engine.ledger.database import Ledger
-from engine.ledger.settlement import VoucherRow, settle
-from engine.telemetry import SETTLE_BATCH, SETTLE_SECONDS, SETTLED_CLAIMS, campaign_label
+from engine.ledger.quarantine import Place, Refusal
+from engine.ledger.settlement import DATA, VoucherRow, settle
+from engine.ledger.sieve import Sieve
+from engine.telemetry import QUARANTINED_CLAIMS, SETTLE_BATCH, SETTLE_SECONDS, SETTLED_CLAIMS, campaign_label
 from engine.telemetry.tracing import span
+
+log = structlog.get_logger(__name__)
 
 _Grounds = tuple[int, int, int, int]
 """What a voucher's period depends on: wave_no, offer_no, terms_version, claimed_at_ms."""
@@ -40,8 +45,9 @@ class Settler:
 
         Entries behind a gap are left: the next call, which begins with them, says what is wrong. The caller
         bounds how many come at once (settings.log_entries_max). Raises ShardBroken where the first entry does
-        not follow the cursor, or a claim names terms or a wave that the ledger does not know; CursorMoved,
-        LedgerRefused, LedgerUnavailable as ledger.settlement.settle does.
+        not follow the cursor, a claim names terms or a wave that the ledger does not know, or more claims are
+        refused as data than may be; CursorMoved, LedgerRefused, LedgerUnavailable as ledger.settlement.settle does.
+        Some few claims that are refused as data go to the quarantine.
         """
         due = _in_order(cursor, entries)
         if not due:
@@ -49,13 +55,39 @@ class Settler:
         claims = list(chain.from_iterable(entry.claims for entry in due))
         acts = [entry for entry in due if entry.act is not None]
         promises = await self._promises(cursor, acts)
-        vouchers = _vouchers(cursor, promises, claims)
         with SETTLE_SECONDS.time(), span("settle", campaign=cursor.campaign, claims=len(claims), acts=len(acts)):
-            after = await settle(self._ledger, cursor, due[-1].last, claims, vouchers, acts)
+            try:
+                vouchers, kept_apart = _vouchers(cursor, promises, claims), 0
+                after = await settle(self._ledger, cursor, due[-1].last, claims, vouchers, acts)
+            except LedgerRefused as error:
+                if not error.is_data or not claims:
+                    raise
+                after, kept_apart = await self._sift(cursor, due[-1].last, claims, acts, promises)
         SETTLE_BATCH.observe(after.last - cursor.last)
         self._known[cursor.campaign_no] = _Known(after, promises)
-        SETTLED_CLAIMS.labels(campaign_label(cursor.campaign)).inc(len(claims))
+        SETTLED_CLAIMS.labels(campaign_label(cursor.campaign)).inc(len(claims) - kept_apart)
         return after
+
+    async def _sift(
+        self, cursor: Cursor, last: int, claims: Sequence[Claim], acts: Sequence[LogEntry], promises: Promises
+    ) -> tuple[Cursor, int]:
+        """Settle a batch of which Postgres refuses something, again in one transaction; how many claims it kept apart.
+
+        An act that is refused is refused here again: acts cannot be kept apart, later ones build on them.
+        """
+        vouchers, unfit = [], []
+        for claim in claims:
+            try:
+                vouchers += _vouchers(cursor, promises, [claim])
+            except LedgerRefused as error:
+                unfit.append(Refusal.of(claim, error))
+        sieve = Sieve(unfit)
+        after = await settle(self._ledger, cursor, last, claims, vouchers, acts, sieve.keep)
+        QUARANTINED_CLAIMS.labels(campaign_label(cursor.campaign)).inc(len(sieve.refused))
+        for refusal in sieve.refused:
+            place = Place(cursor.campaign, refusal.claim.epoch, refusal.claim.sequence)
+            log.error("claim quarantined: a person has to look", claim=str(place), error=refusal.error)
+        return after, len(sieve.refused)
 
     async def vouchers(self, cursor: Cursor, claims: Sequence[Claim], days: Mapping[int, str]) -> list[VoucherRow]:
         """The vouchers of claims that come back to the ledger. `days`: of the waves, as the shard has them."""
@@ -116,6 +148,10 @@ def _period(cursor: Cursor, promises: Promises, grounds: _Grounds) -> Period:
     wave_no, offer_no, version, claimed_at_ms = grounds
     try:
         return period(promises.terms[offer_no, version], promises.days[wave_no], claimed_at_ms)
+    except (OverflowError, ValueError) as error:
+        raise LedgerRefused(
+            f"no voucher can be made for an instant like that ({type(error).__name__})", DATA
+        ) from error
     except KeyError as error:
         raise ShardBroken(
             f"{cursor.campaign}: the log has a claim of wave {wave_no}, offer {offer_no}, terms {version}, "

@@ -132,6 +132,15 @@ LOG_LAG: Final = Gauge(
     multiprocess_mode="livemostrecent",
 )
 SETTLED_CLAIMS: Final = Counter("dropwave_settled_claims", "Claims committed to the ledger.", ["campaign"])
+QUARANTINED_CLAIMS: Final = Counter(
+    "dropwave_quarantined_claims", "Claims that Postgres refused as data and that were kept apart.", ["campaign"]
+)
+QUARANTINE_HELD: Final = Gauge(
+    "dropwave_quarantine_held_claims",
+    "Claims in quarantine that nobody has retried or voided yet.",
+    ["campaign"],
+    multiprocess_mode="livemostrecent",
+)
 REFILLED_CLAIMS: Final = Counter(
     "dropwave_refilled_claims", "Claims that a ledger which had gone back in time got from the holders.", ["campaign"]
 )

@@ -85,14 +85,15 @@ async def test_a_claim_that_the_ledger_cannot_place_is_refused(stranger: object,
 
 
 async def test_a_stale_cursor_changes_nothing_and_the_settler_learns(ledger: Ledger) -> None:
-    _, cursor = await applied(ledger)
+    catalogue, cursor = await applied(ledger)
     mine, others = Settler(ledger), Settler(ledger)
     now = await others.settle(cursor, log_of((1, 5)))
     with pytest.raises(CursorMoved):
         await mine.settle(cursor, log_of((1, 3)))
     assert (await mine.settle(now, log_of((6, 7)))).last == 7
     with pytest.raises(LedgerRefused):
-        await mine.settle(await read_cursor(ledger, 0), [entry_of_claims([claim(8, unit=1)])])
+        unknown = entry_of_act(8, "put_wave", wave_no=9, state=replace(state_of(catalogue, 1), id="unknown"))
+        await mine.settle(await read_cursor(ledger, 0), [unknown])
 
 
 async def test_natural_days_end_at_midnight_of_the_campaign(ledger: Ledger) -> None:

@@ -195,10 +195,10 @@ async def test_a_broken_log_stops_its_shard_alone(
 async def test_a_log_that_contradicts_the_ledger_stops_its_shard(
     shard: Shard, neighbour: Shard, start_writer: MakeWriter, ledger: Ledger
 ) -> None:
-    """The unit is given already, by the ledger's books: settling it would be a sale too many."""
+    """The number is another claim's already, by the ledger's books: no claim can be kept apart under it."""
     await ledger.fetch(
         "insert into claims (campaign_no, epoch, sequence, wave_no, offer_no, unit, nth, request_no, terms_version,"
-        " claimed_at, claimant, code) values ($1, 1, 1, 1, 1, 3, 1, 1, 1, now(), 'somebody', 'CODE')",
+        " claimed_at, claimant, code) values ($1, 2, 5, 1, 1, 99, 1, 1, 1, now(), 'somebody', 'CODE')",
         shard.catalogue.campaign_no,
     )
     await start_writer()

@@ -118,10 +118,10 @@ local function held_within(record, wave_no, wave, per, account)
   local count, nth, own_nth, own_line = 0, 0, nil, nil
   for line in string.gmatch(string.sub(record, string.find(record, '\n', 1, true) + 1), '[^\n]+') do
     nth = nth + 1
-    local held_wave_no, _, holder = string.match(line, LINE)
-    local held_wave = wave_of(held_wave_no)
-    local within = per == 'campaign' or held_wave_no == wave_no
-      or (per ~= 'wave' and held_wave and held_wave[per] == wave[per])
+    local held_wave_no, _, holder = string.match(line, LINE)  -- nil: a claim that was voided
+    local held_wave = held_wave_no and wave_of(held_wave_no)
+    local within = held_wave_no and (per == 'campaign' or held_wave_no == wave_no
+      or (per ~= 'wave' and held_wave and held_wave[per] == wave[per]))
     if within then
       count = count + 1
       if not own_line and holder == account then own_nth, own_line = nth, line end

@@ -1,6 +1,15 @@
 -- name: counts
-select wave_no, offer_no, count(*) as claims, max(unit) as unit_max
-from claims where campaign_no = $1
+-- Quarantined claims count while they are held; their units are used up, voided ones too.
+select wave_no, offer_no, sum(claims)::bigint as claims, max(unit_max) as unit_max
+from (
+    select wave_no, offer_no, count(*) as claims, max(unit)::numeric as unit_max
+    from claims where campaign_no = $1
+    group by wave_no, offer_no
+    union all
+    select wave_no, offer_no, count(*) filter (where state = 'held'), max(unit)
+    from quarantine where campaign_no = $1 and state <> 'retried'
+    group by wave_no, offer_no
+) given
 group by wave_no, offer_no
 
 -- name: holdings

@@ -1,7 +1,8 @@
 -- name: last_of_epoch
 select greatest(
     (select coalesce(max(sequence), 0) from claims where campaign_no = $1 and epoch = $2),
-    (select coalesce(max(sequence), 0) from acts where campaign_no = $1 and epoch = $2)
+    (select coalesce(max(sequence), 0) from acts where campaign_no = $1 and epoch = $2),
+    (select coalesce(max(sequence), 0) from quarantine where campaign_no = $1 and epoch = $2)
 ) as last
 
 -- name: latest_wave_states

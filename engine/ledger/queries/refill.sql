@@ -2,6 +2,10 @@
 select c.epoch, c.sequence, c.code
 from claims c join unnest($2::bigint[], $3::bigint[]) as asked (epoch, sequence) using (epoch, sequence)
 where c.campaign_no = $1
+union all
+select q.epoch, q.sequence, q.code
+from quarantine q join unnest($2::bigint[], $3::bigint[]) as asked (epoch, sequence) using (epoch, sequence)
+where q.campaign_no = $1
 
 -- name: hold_cursor
 -- The compare-and-set of a step that leaves the cursor where it is.
@@ -17,5 +21,6 @@ returning act, revision, trail_position, trail_hash
 select number.sequence from generate_series(1, $3::bigint) as number (sequence)
 where not exists (select from claims where campaign_no = $1 and epoch = $2 and claims.sequence = number.sequence)
   and not exists (select from acts where campaign_no = $1 and epoch = $2 and acts.sequence = number.sequence)
+  and not exists (select from quarantine q where campaign_no = $1 and epoch = $2 and q.sequence = number.sequence)
 order by number.sequence
 limit $4

@@ -22,6 +22,13 @@ where campaign_no = $1 and wave_no = $2
 group by offer_no, terms_version
 order by offer_no, terms_version
 
+-- name: apart
+-- A held claim counts in the hot store, a voided one has used its unit up; a retried one is among the claims.
+select offer_no, count(*) filter (where state = 'held') as held, count(*) filter (where state = 'voided') as voided
+from quarantine
+where campaign_no = $1 and wave_no = $2 and state <> 'retried'
+group by offer_no
+
 -- name: pace
 -- Claims by offer and second since the opening ($3), of the first $4; and as the last row, without an offer, the
 -- busiest second of all. A wave that lasts for years has many seconds, so only these leave the ledger.
