@@ -28,6 +28,7 @@ PATIENT = {
     "redis_connect_timeout_ms": 4_000,
     "claim_decide_ms": 8_000,
     "claim_deadline_ms": 10_000,
+    "claim_wait_max_ms": 10_000,
     "drain_ms": 20_000,
 }
 """What a test is not about has all the time there is, on a busy machine too."""
@@ -256,7 +257,7 @@ async def test_a_client_that_leaves_during_the_call_has_its_claim(counter: Count
     assert outcome.replayed
 
 
-@with_settings(claim_queue_max=100, claim_batch_max=10)
+@with_settings(claim_queue_max=100, claim_batch_max=100)
 async def test_those_who_left_take_nobodys_place(counter: Counter) -> None:
     """Twenty queues full of clients that leave; the last in the queue find it empty."""
     trap = await counter.hold_one_call()
