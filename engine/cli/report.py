@@ -18,7 +18,17 @@ from engine.wiring import ledger_first
 _BARS: Final = " ▁▂▃▄▅▆▇█"
 _CSV_COLUMNS: Final = (
     *("put", "restocked", "rolled_in", "rolled_out", "total"),
-    *("claimed", "left", "value_given", "first_claim_at", "last_claim_at", "sold_out_at", "sold_out_after_ms"),
+    *(
+        "claimed",
+        "quarantined",
+        "voided",
+        "left",
+        "value_given",
+        "first_claim_at",
+        "last_claim_at",
+        "sold_out_at",
+        "sold_out_after_ms",
+    ),
 )
 
 
@@ -94,6 +104,8 @@ def _lines(report: Members) -> Iterator[str]:
         yield f"  closed    {_seconds_clock(schedule['closed_at'])}"
     persons = "" if claimants["persons"] is None else f", {claimants['persons']:,} persons"
     yield f"  claimed   {report['total']['claimed']:,} by {claimants['accounts']:,} accounts{persons}"
+    if report["total"]["quarantined"] or report["total"]["voided"]:
+        yield f"  apart     {report['total']['quarantined']:,} in quarantine, {report['total']['voided']:,} voided"
     if report["total"]["first_claim_at"]:
         first, last = report["total"]["first_claim_at"], report["total"]["last_claim_at"]
         yield f"            first {_seconds_clock(first)}, last {_seconds_clock(last)}"

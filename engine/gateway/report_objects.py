@@ -43,7 +43,7 @@ def report_members(report: WaveReport) -> Members:
             "closes_at": _at(report, state.closes_ms),
             "closed_at": _at(report, state.closed_ms or None),
         },
-        "total": {"stock": _stock(report.stock), "left": report.stock.total - report.claimed} | _course(report, report),
+        "total": {"stock": _stock(report.stock), "left": report.left} | _course(report, report),
         "claimants": {"accounts": report.accounts, "persons": report.persons},
         "pace": {
             "by_second": report.by_second,
@@ -82,6 +82,8 @@ def _course(report: WaveReport, of: OfferReport | WaveReport) -> Members:
     """What was given of one offer, or of all of them."""
     return {
         "claimed": of.claimed,
+        "quarantined": of.quarantined,
+        "voided": of.voided,
         "value_given": of.value_given,
         "first_claim_at": _at(report, of.first_claim_ms),
         "last_claim_at": _at(report, of.last_claim_ms),

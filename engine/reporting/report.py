@@ -31,6 +31,10 @@ class OfferReport(Struct, frozen=True):
     terms: tuple[TermsGiven, ...]
     first_claim_ms: int | None
     last_claim_ms: int | None
+    quarantined: int
+    """Claims that the ledger keeps apart until somebody has looked: they count in the hot store."""
+    voided: int
+    """Claims that were taken back out of the quarantine. Nobody holds their units, and nobody can get them."""
     sold_out_ms: int | None
     """Since when nothing is left; None where something is, or was until it was rolled over."""
     by_second: tuple[int, ...]
@@ -44,8 +48,8 @@ class OfferReport(Struct, frozen=True):
 
     @property
     def left(self) -> int:
-        """Units that are not claimed, as far as settled."""
-        return self.stock.total - self.claimed
+        """Units that can be claimed, as far as settled."""
+        return self.stock.total - self.claimed - self.quarantined - self.voided
 
     @property
     def value_given(self) -> int:
@@ -107,6 +111,21 @@ class WaveReport(Struct, frozen=True):
     def claimed(self) -> int:
         """Claims that are settled."""
         return sum(offer.claimed for offer in self.offers)
+
+    @property
+    def quarantined(self) -> int:
+        """Of all offers."""
+        return sum(offer.quarantined for offer in self.offers)
+
+    @property
+    def voided(self) -> int:
+        """Of all offers."""
+        return sum(offer.voided for offer in self.offers)
+
+    @property
+    def left(self) -> int:
+        """Of all offers."""
+        return sum(offer.left for offer in self.offers)
 
     @property
     def value_given(self) -> int:

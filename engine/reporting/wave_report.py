@@ -12,7 +12,7 @@ from engine.domain.decisions import ActLine, LogEntry, WaveState
 from engine.errors import UnknownWave
 from engine.hotstore.store import HotStore
 from engine.ledger.database import Ledger
-from engine.ledger.wave_books import PACE_SECONDS, Given, WaveBooks, read_wave_books
+from engine.ledger.wave_books import PACE_SECONDS, Apart, Given, WaveBooks, read_wave_books
 from engine.reporting.report import OfferReport, Peak, Settled, TermsGiven, WaveReport
 from engine.reporting.sight import Sight, look
 from engine.reporting.stock import stock_course
@@ -54,8 +54,8 @@ async def _agrees(store: HotStore, books: WaveBooks, sight: Sight, unload_after_
     Stock is read a moment after the number of the last decision; where that makes too few, a second look has a
     number from behind the stock.
     """
-    claims = _claims(books.given)
-    ahead = [offer.claimed - claims.get(no, 0) for no, offer in sight.offers.items()]
+    used = _used(books)
+    ahead = [offer.claimed - used.get(no, 0) for no, offer in sight.offers.items()]
     if any(units < 0 for units in ahead):
         return False
     on_their_way = _behind(books, sight)
@@ -109,7 +109,7 @@ def _offers(books: WaveBooks, sight: Sight) -> tuple[OfferReport, ...]:
     return tuple(
         _offer(offer, books, given[offer.no], own_acts, sight)
         for offer in books.catalogue.offers
-        if str(offer.no) in books.state.offers or given[offer.no]
+        if str(offer.no) in books.state.offers or given[offer.no] or offer.no in books.apart
     )
 
 
@@ -117,9 +117,10 @@ def _offer(
     offer: CatalogueOffer, books: WaveBooks, given: Sequence[Given], acts: Sequence[LogEntry], sight: Sight
 ) -> OfferReport:
     course = stock_course(offer.no, books.state, acts)
-    claimed = sum(each.claims for each in given)
+    apart = books.apart.get(offer.no, Apart())
+    used = sum(each.claims for each in given) + apart.held + apart.voided
     last_ms = max((each.last_ms for each in given), default=None)
-    is_gone = claimed >= course.stock.total and not course.stock.rolled_out
+    is_gone = used >= course.stock.total and not course.stock.rolled_out
     shown = offer.current.promise.offer
     return OfferReport(
         id=offer.id,
@@ -129,6 +130,8 @@ def _offer(
         terms=tuple(_terms(offer, each) for each in given),
         first_claim_ms=min((each.first_ms for each in given), default=None),
         last_claim_ms=last_ms,
+        quarantined=apart.held,
+        voided=apart.voided,
         # What is sold out was made so by its last claim, or by an operator who took away what was left.
         sold_out_ms=max(last_ms or 0, course.changed_ms) or None if is_gone else None,
         by_second=books.pace.by_second.get(offer.no, (0,) * PACE_SECONDS),
@@ -141,11 +144,12 @@ def _terms(offer: CatalogueOffer, given: Given) -> TermsGiven:
     return TermsGiven(terms.version, terms.hash, terms.promise.offer.value, given.claims)
 
 
-def _claims(given: Sequence[Given]) -> Mapping[int, int]:
-    claims: defaultdict[int, int] = defaultdict(int)
-    for each in given:
-        claims[each.offer_no] += each.claims
-    return claims
+def _used(books: WaveBooks) -> Mapping[int, int]:
+    """Units that are used up in the ledger, by offer number."""
+    used = defaultdict(int, {no: apart.held + apart.voided for no, apart in books.apart.items()})
+    for each in books.given:
+        used[each.offer_no] += each.claims
+    return used
 
 
 def _stopped(acts: Sequence[LogEntry]) -> str:

@@ -271,6 +271,27 @@ async def test_a_claim_in_the_middle_of_a_look_is_no_disagreement(stage: Stage) 
     assert not await _agrees(stage.store, books, replace(before, offers=one_more), UNLOAD_AFTER_MS)
 
 
+async def test_claims_in_quarantine_are_told_apart_and_their_units_are_used(stage: Stage) -> None:
+    for n in range(3):
+        await stage.drop.granted(ask(f"u{n}", 1))
+    await stage.settle()
+    for unit, state in ((1, "held"), (2, "voided"), (3, "retried")):
+        await stage.ledger.fetch(
+            "insert into quarantine (campaign_no, epoch, sequence, claim, wave_no, offer_no, unit, nth, request_no,"
+            " claimant, account, code, sqlstate, constraint_name, error, state) select campaign_no, epoch, sequence,"
+            " '', wave_no, offer_no, unit, nth, request_no, claimant, claimant, code, '22003', '', 'too long', $2"
+            " from claims where unit = $1",
+            *(unit, state),
+        )
+    await stage.ledger.fetch("delete from claims where unit < 3")
+    made = await report(stage)
+    first = made.offers[0]
+    assert (first.claimed, first.quarantined, first.voided, first.left) == (1, 1, 1, 0)
+    assert (made.claimed, made.quarantined, made.voided, made.left) == (1, 1, 1, made.stock.total - 3)
+    assert (made.agrees, made.complete) == (True, True)
+    assert first.sold_out_ms == first.last_claim_ms
+
+
 async def test_pace_is_counted_in_seconds_from_the_opening(ledger: Ledger) -> None:
     catalogue = (await apply_campaign(ledger, spring(), "ann")).catalogue
     opens_ms = catalogue.waves[0].opens_at_ms

@@ -24,6 +24,8 @@ _SECONDS: Final = listed(whole(), "Claims in each of the first seconds from the 
 _MAYBE_TRUE: Final[Shape] = {"type": ["boolean", "null"]}
 _COURSE: Final[dict[str, Shape]] = {
     "claimed": whole("Claims that are settled"),
+    "quarantined": whole("Claims that the ledger keeps apart until somebody has looked; their units are used"),
+    "voided": whole("Claims that were taken back; their units stay used"),
     "value_given": whole("What they cost their funder at most, in minor units"),
     "first_claim_at": or_null(instant()),
     "last_claim_at": or_null(instant()),
