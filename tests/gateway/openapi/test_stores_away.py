@@ -14,6 +14,7 @@ from engine.domain.campaign import Campaign
 from engine.gateway import ops_campaigns
 from engine.gateway.openapi.operation import Operation
 from engine.gateway.openapi.operations import OPERATIONS
+from engine.scheduling.files import parse_campaign
 from engine.settings import Settings
 from tests.gateway.drop import Drop, running_drop, running_gateway
 from tests.gateway.openapi.asking import ask
@@ -73,10 +74,11 @@ async def test_redis_is_away(lines: Lines) -> None:
     drop = lines.drop
     await lines.redis.refuse()
     await wait_until(lambda: not drop.board.ready)
-    for operation in (*ACTS, "show_wave", "list_my_claims", "list_my_vouchers", "list_claims_in_wave"):
-        assert await refused(drop, operation) == (503, "recovering"), operation
-    for operation in ("get_wave", "issue_ticket", "claim", "list_claims_in_wave", "audit_wave"):
-        assert await refused(drop, operation, other=NOWHERE) == (503, "recovering"), operation
+    looks = [BY_ID[name] for name in ("show_wave", "list_my_claims", "list_my_vouchers", "list_claims_in_wave")]
+    for operation in (*ACTS, *looks):
+        assert await refused(drop, operation) == (503, "recovering"), operation.id
+    for name in ("get_wave", "issue_ticket", "claim", "list_claims_in_wave", "audit_wave"):
+        assert await refused(drop, name, other=NOWHERE) == (503, "recovering"), name
     assert await refused(drop, "get_campaign", other=NOWHERE) == (503, "recovering")
     assert await refused(drop, "audit_wave") == (503, "busy")
     async with running_gateway(drop.settings, drop.stores) as newcomer:  # it has never heard the store's clock
@@ -119,12 +121,11 @@ async def test_postgres_is_away(lines: Lines) -> None:
 
 async def test_too_many_campaign_files_at_once(drop: Drop, monkeypatch: pytest.MonkeyPatch) -> None:
     go_on, begun = threading.Event(), threading.Event()
-    parse = ops_campaigns.parse_campaign
 
     def wait(*arguments: Any) -> Campaign:
         begun.set()
         go_on.wait(10)
-        return parse(*arguments)
+        return parse_campaign(*arguments)
 
     monkeypatch.setattr(ops_campaigns, "parse_campaign", wait)
     put = BY_ID["put_campaign"]
@@ -135,7 +136,8 @@ async def test_too_many_campaign_files_at_once(drop: Drop, monkeypatch: pytest.M
     async def is_refused() -> bool:
         late = asyncio.create_task(refused(drop, put, other={"campaign": "try-it"}))
         done, _ = await asyncio.wait([late], timeout=0.2)
-        return bool(done) and not refusals.add(late.result())
+        refusals.update(task.result() for task in done)
+        return bool(done)
 
     while not await is_refused():  # one that came early enough waits with the others
         pass
