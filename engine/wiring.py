@@ -42,6 +42,7 @@ from engine.scheduling.steward import Steward
 from engine.service import Service
 from engine.settings import Settings
 from engine.settling.lag import LagWatch
+from engine.settling.quarantine import QuarantineWatch
 from engine.settling.recovery import Recovery
 from engine.settling.settler import Settler
 from engine.settling.writer import Writer
@@ -166,8 +167,9 @@ def ops_part(stores: Stores, settings: Settings) -> OpsPart:
 
 
 def writer_services(stores: Stores, settings: Settings) -> list[Service]:
-    """The writer, and how far the ledger is behind."""
-    return [LagWatch(stores.hot_store), Writer(stores.ledger, stores.hot_store, settings)]
+    """The writer, how far the ledger is behind, and what it refused."""
+    watches: list[Service] = [LagWatch(stores.hot_store), QuarantineWatch(stores.ledger)]
+    return [*watches, Writer(stores.ledger, stores.hot_store, settings)]
 
 
 def steward_services(stores: Stores, settings: Settings) -> list[Service]:

@@ -10,6 +10,7 @@ import click
 
 from engine.cli.audit import audit
 from engine.cli.campaigns import campaign
+from engine.cli.quarantine import quarantine
 from engine.cli.rehearse import rehearse
 from engine.cli.report import report
 from engine.cli.roles import gateway, migrate, steward, up, writer
@@ -39,6 +40,7 @@ for command in (
     rehearse,
     audit,
     report,
+    quarantine,
     trail,
     token,
     tickets,

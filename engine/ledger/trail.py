@@ -43,7 +43,10 @@ Told = dict[str, Any]
 
 
 class Happening(Struct, frozen=True):
-    """What an entry tells of. `kind` is `apply` or that of an act, `subject` the id of the wave or campaign."""
+    """What an entry tells of. `subject` is the id of the wave or campaign.
+
+    `kind` is `apply`, that of an act, or how a quarantine ended (quarantine_ends.KINDS).
+    """
 
     at: datetime
     actor: str

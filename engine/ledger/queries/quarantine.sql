@@ -47,7 +47,9 @@ where c.id = $1 and q.epoch = $2 and q.sequence = $3
 -- name: hold_cursor
 -- Whoever ends a quarantine waits for who settles, and for each other; it writes at the end of the trail.
 select k.trail_position, k.trail_hash, clock_timestamp() as now
-from cursors k where k.campaign_no = $1 for update
+from cursors k join campaigns c using (campaign_no)
+where c.id = $1
+for update of k
 
 -- name: end
 update quarantine set state = $4, ended_by = $5, ended_reason = $6, ended_at = $7
