@@ -13,6 +13,7 @@ from engine.settings import Settings
 from engine.wiring import running, writer_services
 from tests.gateway.drop import Drop, Reply, running_drop
 from tests.support.proxy import Proxy
+from tests.support.stage import hook_ledger
 from tests.support.waiting import wait_until
 
 
@@ -68,12 +69,20 @@ async def test_who_may(drop: Drop) -> None:
 
 
 async def test_a_crowd_of_reports_waits_its_turn_or_is_told(drop: Drop) -> None:
-    replies = await asyncio.gather(*(report(drop, "one-open") for _ in range(12)))
-    codes = [reply.body.get("code", "") for reply in replies]
-    assert codes.count("") >= 4
-    assert set(codes) == {"", "busy"}
+    await drop.steward.stop()
+    may_read = asyncio.Event()
+
+    async def hold(_: int) -> None:
+        await may_read.wait()
+
+    hook_ledger(drop.stores.ledger, before=hold)
+    crowd = [asyncio.create_task(report(drop, "one-open")) for _ in range(12)]
+    await wait_until(lambda: sum(each.done() for each in crowd) == 8)
+    may_read.set()
+    replies = await asyncio.gather(*crowd)
+    assert sorted(reply.status for reply in replies) == [200] * 4 + [503] * 8
     busy = next(reply for reply in replies if reply.status == 503)
-    assert busy["detail"] == "other reports are being made here"
+    assert (busy["code"], busy["detail"]) == ("busy", "other reports are being made here")
     assert (await report(drop, "one-open")).status == 200
 
 
