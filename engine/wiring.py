@@ -34,6 +34,7 @@ from engine.ledger.campaigns import Applied, all_catalogues, apply_campaign, pla
 from engine.ledger.cursors import all_cursors
 from engine.ledger.database import Ledger
 from engine.ledger.migrate import require_migrated
+from engine.ledger.watch import LedgerWatch
 from engine.readiness import announce_ready
 from engine.reporting.wave_report import report_on
 from engine.scheduling.operations import Operations
@@ -57,7 +58,7 @@ SHUTDOWN = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stores:
-    """The two stores of an installation, connected."""
+    """The two stores of an installation, connected; the ledger at its first use, where it was away until then."""
 
     def __init__(self, hot_store: HotStore, ledger: Ledger) -> None:
         self.hot_store = hot_store
@@ -75,6 +76,23 @@ async def connected(settings: Settings) -> AsyncIterator[Stores]:
         ledger = await Ledger.connect(settings.database_url, settings)
         stack.push_async_callback(ledger.close)
         await require_migrated(ledger)
+        yield Stores(hot_store, ledger)
+
+
+@asynccontextmanager
+async def hot_store_first(settings: Settings) -> AsyncIterator[Stores]:
+    """Both stores, for a gateway: Postgres may be away, and is used from when it is there.
+
+    Raises CannotRun like `connected`, also where Postgres is there and does not have this program's schema.
+    """
+    _require_address("redis_url", settings.redis_url)
+    _require_address("database_url", settings.database_url)
+    async with AsyncExitStack() as stack:
+        hot_store = await HotStore.connect(settings.redis_url, settings)
+        stack.push_async_callback(hot_store.close)
+        ledger = await Ledger.connect(settings.database_url, settings, at_once=False)
+        stack.push_async_callback(ledger.close)
+        await LedgerWatch(ledger, settings).first_look()
         yield Stores(hot_store, ledger)
 
 
@@ -135,6 +153,7 @@ def gateway_services(stores: Stores, settings: Settings) -> list[Service]:
     desks = Desks(stores.hot_store, board, clock, archive, settled_watch, settings)
     keyring = Keyring.of(settings)
     tokens = TokenUpkeep(keyring.token_keys, settings)
+    ledger_watch = LedgerWatch(stores.ledger, settings)
     parts = GatewayParts(
         settings=settings,
         desks=desks,
@@ -143,9 +162,10 @@ def gateway_services(stores: Stores, settings: Settings) -> list[Service]:
         tickets=TicketBook(keyring.ticket_keys),
         tokens=tokens.reader,
         ops=ops_part(stores, settings),
+        can_acknowledge=lambda: settings.ack != "settled" or ledger_watch.ready,
     )
     # The desks hear from the board's first reading; the server comes last and goes first.
-    return [desks, board, tokens, Gateway(parts)]
+    return [desks, board, tokens, ledger_watch, Gateway(parts)]
 
 
 def ops_part(stores: Stores, settings: Settings) -> OpsPart:

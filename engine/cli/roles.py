@@ -7,7 +7,7 @@ from engine.embedded.running import Running
 from engine.embedded.up import up as run_up
 from engine.ledger.migrate import migrate as run_migrations
 from engine.settings import Settings
-from engine.wiring import connected, gateway_services, run_role, steward_services, writer_services
+from engine.wiring import connected, gateway_services, hot_store_first, run_role, steward_services, writer_services
 
 
 @click.command()
@@ -56,7 +56,7 @@ def migrate() -> None:
 
 
 async def _gateway(settings: Settings) -> None:
-    async with connected(settings) as stores:
+    async with hot_store_first(settings) as stores:
         await run_role("gateway", gateway_services(stores, settings), settings)
 
 

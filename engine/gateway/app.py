@@ -78,6 +78,7 @@ class _Handlers:
         printer = ClaimPrinter(parts.board)
         self._settings = parts.settings
         self._board = parts.board
+        self._can_acknowledge = parts.can_acknowledge
         self._is_draining = is_draining
         self._claims = ClaimEndpoint(parts, doorkeeper, printer)
         self._tickets = TicketEndpoint(parts, doorkeeper)
@@ -162,10 +163,10 @@ class _Handlers:
         return self._respond("health", request, Answer(200, "ok", PRIVATE, b'{"status":"ok"}'))
 
     async def ready(self, request: web.Request) -> web.Response:
-        """A claim would be decided here."""
+        """A claim would be decided here, and acknowledged."""
         if self._is_draining():
             return self._respond("ready", request, Answer(503, "draining", PRIVATE, b'{"status":"draining"}'))
-        if not self._board.ready:
+        if not (self._board.ready and self._can_acknowledge()):
             return self._respond("ready", request, Answer(503, "not_ready", PRIVATE, b'{"status":"not_ready"}'))
         return self._respond("ready", request, Answer(200, "ok", PRIVATE, b'{"status":"ready"}'))
 

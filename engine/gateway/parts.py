@@ -103,3 +103,5 @@ class GatewayParts(Struct, frozen=True):
     tickets: TicketBook
     tokens: TokenReader
     ops: OpsPart
+    can_acknowledge: Callable[[], bool] = lambda: True
+    """Whether what `ack` waits for beyond the decision is there."""

@@ -52,8 +52,11 @@ class Ledger:
         self._begin_snapshot = f"begin isolation level repeatable read read only; {bounds}"
 
     @classmethod
-    async def connect(cls, url: str, settings: Settings) -> "Ledger":
-        """Connect, and check that the server can keep `ack`. Raises LedgerUnavailable, AckImpossible, SettingsError."""
+    async def connect(cls, url: str, settings: Settings, *, at_once: bool = True) -> "Ledger":
+        """Connect, and check that the server can keep `ack`. Raises LedgerUnavailable, AckImpossible, SettingsError.
+
+        With `at_once` False the first statement connects, and raises those.
+        """
 
         async def greet(connection: Any) -> None:
             await _check_ack(connection, settings)
@@ -61,7 +64,7 @@ class Ledger:
         with failures():
             pool = await asyncpg.create_pool(
                 url,
-                min_size=1,
+                min_size=int(at_once),
                 max_size=settings.ledger_connections_max,
                 timeout=settings.ledger_connect_timeout_ms / 1000,
                 command_timeout=settings.ledger_timeout_ms / 1000,
