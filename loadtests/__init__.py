@@ -1,0 +1,1 @@
+"""Load on a running installation; README.md lists what is here."""
