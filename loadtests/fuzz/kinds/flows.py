@@ -1,0 +1,140 @@
+"""What is wrong with more than one message: other protocols, hidden requests, halves, good ones around a bad one."""
+
+from random import Random
+from typing import Final
+
+from loadtests.fuzz.cases import Case, by_reading
+from loadtests.fuzz.kit import Kit
+
+_OTHERS: Final = (
+    b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(range(256)), b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x12\x04\x00\x00\x00\x00\x00",
+    b"PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n", b"PROXY UNKNOWN\r\n", b"\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c" + b"\x01" * 12, b"SSH-2.0-OpenSSH_9.6\r\n",
+    b"EHLO fuzz\r\nMAIL FROM:<a@b>\r\n", b"*1\r\n$4\r\nPING\r\n", b"GET /v1/time\r\n", b"GET /v1/time\r\n\r\n", b"\x00\x00\x00\x08\x04\xd2\x16\x2f",
+    b"\x80\x2e\x01\x03\x01\x00\x15", b"\x03\x00\x00\x13\x0e\xe0\x00\x00", b"hello\r\n\r\n", b"\x00" * 400, b"\xff" * 400, b"\r\n" * 300, b"\n" * 300,
+    b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", b"GET", b"{}\r\n\r\n", b"<xml/>\r\n\r\n", b"\x1f\x8b\x08\x00", b"A" * 70_000, b"GET / HTTP/1.1\n\n",
+)  # fmt: skip
+
+
+def other_protocols(draw: Random, kit: Kit, number: int) -> Case:
+    """The first bytes of something that is not HTTP/1.1, or of nothing at all."""
+    noise = bytes(draw.randrange(256) for _ in range(draw.randrange(1, 200)))
+    return by_reading(number, "", draw.choice((draw.choice(_OTHERS), draw.choice(_OTHERS), noise)), kit)
+
+
+def smuggling(draw: Random, kit: Kit, number: int) -> Case:
+    """A claim inside of something that is body to one reader and a request to another."""
+    inner = kit.claim(f"{number}-inner", b"%d-inner" % number)
+    rid, length = b"%d" % number, len(inner)
+    outer = draw.choice(
+        (
+            kit.claim(
+                number,
+                rid,
+                framing=b"Content-Length: %d\r\nTransfer-Encoding: chunked\r\n" % (length + 5),
+                body=b"0\r\n\r\n",
+            ),
+            kit.claim(
+                number, rid, framing=b"Transfer-Encoding: chunked\r\nContent-Length: 4\r\n", body=b"%x\r\n" % length
+            ),
+            kit.claim(number, rid, framing=b"Content-Length: 0\r\nContent-Length: %d\r\n" % length, body=b""),
+            kit.claim(number, rid, framing=b"Content-Length: %d\r\n" % length, body=b""),
+            kit.claim(number, rid, framing=b"Transfer-Encoding: chunked, identity\r\n", body=b"0\r\n\r\n"),
+            kit.claim(number, rid, framing=b"Transfer-Encoding:\x0bchunked\r\n", body=b"0\r\n\r\n"),
+            kit.claim(number, rid, framing=b"Content-Length : %d\r\n" % length, body=b""),
+            kit.claim(number, rid, framing=b"X: \rContent-Length: %d\r\n" % length, body=b""),
+            kit.request(b"GET", b"/v1/time", rid, b"Content-Length: %d\r\n" % length),
+            kit.request(b"HEAD", b"/v1/time", rid, b"Content-Length: %d\r\n" % length),
+            kit.request(b"GET", b"/nowhere", rid, b"Transfer-Encoding: chunked\r\n")
+            + b"%x\r\n%b\r\n0\r\n\r\n" % (length, inner),
+            kit.request(b"DELETE", b"/v1/time", rid, b"Content-Length: %d\r\n" % length),
+            kit.request(b"POST", b"/v1/waves/%b/tickets" % kit.wave, rid, b"Content-Length: %d\r\n" % length),
+            kit.request(b"OPTIONS", b"*", rid, b"Content-Length: %d\r\n" % length),
+            b"CONNECT fuzz:80 HTTP/1.1\r\nHost: fuzz:80\r\nContent-Length: %d\r\n\r\n" % length,
+            b"TRACE / HTTP/1.1\r\nHost: fuzz\r\nContent-Length: %d\r\n\r\n" % length,
+            kit.claim(
+                number, rid, framing=b"Transfer-Encoding: chunked\r\n", body=b"%x\r\n%b\r\n0\r\n\r\n" % (length, inner)
+            ),
+            kit.claim(
+                number, rid, framing=b"Transfer-Encoding: chunked\r\n", body=b"%x;\n%b\r\n0\r\n\r\n" % (length, inner)
+            ),
+            kit.claim(number, rid, framing=b"Transfer-Encoding: chunked\r\n", body=b"0\r\nX: "),
+            kit.claim(
+                number,
+                rid,
+                line=b"POST %b HTTP/1.0" % kit.claims,
+                framing=b"Transfer-Encoding: chunked\r\n",
+                body=b"0\r\n\r\n",
+            ),
+            kit.claim(number, rid, extra=b"Upgrade: websocket\r\nConnection: Upgrade\r\n"),
+            kit.claim(
+                number, rid, extra=b"Expect: 100-continue\r\n", framing=b"Content-Length: %d\r\n" % length, body=b""
+            ),
+            kit.claim(number, rid, extra=b"Connection: close\r\n"),
+        )
+    )
+    return by_reading(number, "", outer + inner, kit)
+
+
+def halves(draw: Random, kit: Kit, number: int) -> Case:
+    """A request that is cut anywhere; then the client has nothing more to say."""
+    whole = draw.choice(
+        (
+            kit.claim(number, b"%d" % number),
+            kit.claim(
+                number, b"%d" % number, framing=b"Transfer-Encoding: chunked\r\n", body=b'5\r\n{"off\r\n0\r\n\r\n'
+            ),
+            kit.claim(number, b"%d" % number, extra=b"Expect: 100-continue\r\n"),
+            kit.request(b"GET", b"/v1/time", b"%d" % number),
+        )
+    )
+    return by_reading(number, "", whole[: draw.randrange(1, len(whole))], kit, is_followed=False)
+
+
+def bad_among_good(draw: Random, kit: Kit, number: int) -> Case:
+    """Good requests in one go, a bad one among them: those before it are answered as themselves, those behind are not."""
+    good = [
+        draw.choice(
+            (
+                kit.request(b"GET", b"/v1/time", b"%d-%d" % (number, nth)),
+                kit.claim(f"{number}-{nth}", b"%d-%d" % (number, nth)),
+            )
+        )
+        for nth in range(draw.choice((1, 2, 3, 5, 40)))
+    ]
+    bad = draw.choice(
+        (
+            b"garbage\r\n\r\n", b"\x00", b"GET / HTTP/9.9\r\n\r\n", kit.claim(number, b"x", framing=b"Content-Length: x\r\n"), b"GET / HTTP/1.1\r\n\r\n",
+            kit.claim(number, b"x", framing=b"Transfer-Encoding: chunked\r\n", body=b"z\r\n"), b"GET / HTTP/1.1\nHost: x\n\n", b"\r\r\n", b" \r\n",
+            kit.claim(number, b"x", framing=b"Transfer-Encoding: chunked\r\n", body=b"1\r\n{\r\n0\r\nx\r\n\r\n"),
+        )
+    )  # fmt: skip
+    return by_reading(number, "", b"".join(good) + bad, kit)
+
+
+def mutants(draw: Random, kit: Kit, number: int) -> Case:
+    """Right requests with some bytes changed, lost, doubled or swapped, anywhere."""
+    claim = kit.claim(number, b"%d" % number)
+    chunked = kit.claim(
+        number,
+        b"%d" % number,
+        framing=b"Transfer-Encoding: chunked\r\n",
+        body=b"%x\r\n%b\r\n0\r\n\r\n" % (len(kit.body), kit.body),
+    )
+    data = bytearray(draw.choice((claim, chunked, kit.request(b"GET", b"/v1/time", b"%d" % number), claim + chunked)))
+    for _ in range(draw.choice((1, 1, 1, 2, 3, 8))):
+        place, length = draw.randrange(len(data)), draw.choice((1, 1, 1, 2, 4, 16))
+        part = bytes(data[place : place + length])
+        data[place : place + length] = draw.choice(
+            (
+                b"",
+                part * 2,
+                bytes([draw.randrange(256)]),
+                draw.choice(
+                    (b"\r\n", b"\n", b"\r", b"\x00", b" ", b":", b"\r\n\r\n", b",", b"\t", b"\xff", b"#", b"0")
+                ),
+                part[::-1],
+                part.swapcase(),
+            )
+        )
+        data = data or bytearray(b"\r\n")
+    return by_reading(number, "", bytes(data), kit)
