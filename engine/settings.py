@@ -52,6 +52,9 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     port: Annotated[int, Meta(ge=0, le=65_535)] = 8080
     workers: Annotated[int, Meta(ge=1, le=64)] = 1
     """Gateway processes on the one port."""
+    restarts_per_minute_max: Annotated[int, Meta(ge=0, le=1_000)] = 8
+    """How often `up` starts the same part again within a minute; with one death more everything stops. Eight take some
+    ten seconds with their pauses: what has not been mended by then is not going to be by trying. 0: never."""
     ack: Literal["memory", "logged", "settled"] = "logged"
     """What a reply waits for (docs/architecture.md)."""
     event_loop: Literal["uvloop", "asyncio"] = "uvloop"
@@ -116,7 +119,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     few packets; even a phone on a bad line that has to send one three times is through in seven seconds."""
     write_deadline_ms: Milliseconds = 10_000
     """A client that does not take its answers is cut when some have waited this long in the gateway's memory.
-    An answer has a few kB; what the kernel's buffer takes (128 kB) does not count."""
+    An answer has a few kB; what the kernel's buffer takes (32 kB) does not count."""
     keep_alive_ms: Milliseconds = 75_000
     """A connection without a request is closed after this: above the minute at which many proxies give up first."""
     connections_max: Annotated[int, Meta(ge=8, le=1_000_000)] = 10_000

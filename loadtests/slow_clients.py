@@ -29,7 +29,8 @@ _ANSWER_S = 30.0
 _SETTLE_S = 3.0
 """A phase begins this long after its slow clients have come, and after they have gone."""
 _WARM_S = 2.0
-_CONNECTIONS = 32
+_CONNECTIONS_MAX = 400
+"""Honest users do not wait for each other's connections: one is opened where none is free."""
 _CAMPAIGN = """\
 campaign: slow
 title: Slow clients
@@ -100,7 +101,7 @@ async def _claim_on(port: int, due: "asyncio.Queue[tuple[float, str] | None]", p
 
 async def _honest_users(port: int, rate: float, seconds: float, tickets: Iterator[str]) -> Phase:
     phase, due = Phase(), asyncio.Queue[tuple[float, str] | None]()
-    connections = [asyncio.create_task(_claim_on(port, due, phase)) for _ in range(_CONNECTIONS)]
+    connections = [asyncio.create_task(_claim_on(port, due, phase)) for _ in range(_CONNECTIONS_MAX)]
     began_s = time.monotonic()
     for nth in range(int(rate * seconds)):
         due_s = began_s + nth / rate

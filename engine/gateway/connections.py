@@ -36,6 +36,8 @@ GRACE_S: Final = 1.0
 LINGER_S: Final = 2.0
 """After its last answer a client gets this long to read it and hang up; what it sends meanwhile is thrown away. Closed
 at once, unread bytes would make the kernel reset the connection, and the answer be lost (RFC 9112, 9.6)."""
+UNSENT_BYTES_MAX: Final = 16_384
+"""More than this in our memory that the kernel has no place for, and no further request of that client is begun."""
 TURNED_AWAY_MAX: Final = 256
 """Clients that are just being told `busy`; beyond them connections are closed without a word."""
 _LOOK_S_MAX: Final = 0.5
@@ -91,6 +93,7 @@ class Watch:
     def opened(self, transport: asyncio.Transport) -> Literal["", "full", "address"]:
         """A client has connected; why not to serve it, or nothing. Refused or not, `lost` is to follow."""
         self.transport = transport
+        transport.set_write_buffer_limits(high=UNSENT_BYTES_MAX)
         refusal, self._share_of = self._all.take_in(self, transport)
         self._turn(Phase.LEAVING if refusal else Phase.FRESH)
         return refusal

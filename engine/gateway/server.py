@@ -39,9 +39,12 @@ log = structlog.get_logger(__name__)
 BACKLOG: Final = 4_096
 """Connections that wait to be accepted. A crowd connects within the same second; the kernel cuts this down to
 net.core.somaxconn, which is 4,096 since Linux 5.4."""
-UNREAD_BYTES_MAX: Final = 65_536
-"""What the kernel keeps for each connection and direction (it takes this twice). Left alone it would grow to megabytes,
-for clients that send without end or never read. Over a line of 100 ms it still lets 600 kB a second through."""
+RECEIVED_BYTES_MAX: Final = 65_536
+SENT_BYTES_MAX: Final = 16_384
+"""What the kernel keeps of each connection's requests and answers (it takes this twice). Left alone it would grow to
+megabytes. Every answer that fits in there is work for a client that asks and asks and never reads: with 64 kB, a
+hundred such clients kept a process busy for four seconds each time they came. An answer has a few kB, so 32 kB on
+their way at a time slow nobody down; an operator's megabytes come at 600 kB a second over a line of 100 ms."""
 CUT_S: Final = 0.2
 """What is cut at the end of a drain gets this long to notice."""
 _GAUGES_S: Final = 1.0
@@ -158,8 +161,9 @@ def listen(settings: Settings) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        for direction in (socket.SO_SNDBUF, socket.SO_RCVBUF):  # connections inherit it; set before they are offered
-            listener.setsockopt(socket.SOL_SOCKET, direction, UNREAD_BYTES_MAX)
+        # Connections inherit these, where they are set before the socket listens.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVED_BYTES_MAX)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SENT_BYTES_MAX)
         listener.bind(address)
         listener.setblocking(False)
         listener.listen(BACKLOG)

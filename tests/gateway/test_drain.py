@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from prometheus_client import REGISTRY
 
 from engine.errors import CannotRun
+from engine.gateway.connections import UNSENT_BYTES_MAX
 from engine.gateway.server import listen
 from engine.settings import Settings
 from tests.gateway.drop import Drop, running_gateway, silent_store
@@ -225,7 +226,7 @@ async def test_a_client_that_never_reads_does_not_hold_up_a_stop_for_ever(drop: 
     settings = replace(drop.settings, **SHORT)
     async with running_gateway(settings, drop.stores) as leaving, deaf_to(leaving.port) as deaf:
         sending = asyncio.create_task(asyncio.get_running_loop().sock_sendall(deaf, TIME * 20_000))
-        await wait_until(lambda: leaving.gateway.connections.unsent_bytes > 65_536, what="a write that waits")
+        await wait_until(lambda: leaving.gateway.connections.unsent_bytes > UNSENT_BYTES_MAX, what="a write that waits")
         async with asyncio.timeout(8):  # far less than the ten seconds after which it is cut anyway
             await leaving.gateway.stop()
         assert len(leaving.gateway.connections) == 0
