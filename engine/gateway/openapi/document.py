@@ -30,7 +30,8 @@ Chinese or English by `Accept-Language`. `final` is true where the same request 
 false, `retry_after_ms` says when to come back. The first reason that applies is given, in the order in which the codes
 stand here.
 
-Any other address is answered with `not_found`, any other method with `method_not_allowed` and `Allow`."""
+Any other address is answered with `not_found`, any other method with `method_not_allowed` and `Allow`. Where pages of
+other origins may ask (a setting), answers carry `Access-Control-Allow-Origin`, and a preflight is answered with 204."""
 _SECURITY: Final[dict[Who, list[dict[str, list[str]]]]] = {
     "anybody": [],
     "user": [{"bearer": []}],

@@ -139,6 +139,7 @@ PAGE_OPERATIONS: Final = (
         "anybody",
         Words("Metrics", "监控指标"),
         (Success(200, Words("For Prometheus", "供 Prometheus 采集"), (Content(METRICS_TYPE.split(";")[0], text()),)),),
+        more=Words("Not here where metrics have a port of their own.", "若为指标单独设置了端口，则此处不提供。"),
     ),
     Operation(
         "get",
