@@ -100,7 +100,7 @@ async def _gather(
             sight=sight,
             over=all(wave.closes_at_ms <= now_ms for wave in catalogue.waves),
         )
-        await _replay_books(books, acts, evidence.replay, prints)
+        await _replay_books(books, acts, evidence, prints)
     _check_cursor(evidence)
     if sight is not None and sight.first.epoch > evidence.books.cursor.epoch:
         example = f"the hot store is at epoch {sight.first.epoch}, the ledger at {evidence.books.cursor.epoch}"
@@ -137,12 +137,15 @@ async def _ledger_figures(ledger: Ledger, catalogue: Catalogue) -> LedgerFigures
 
 async def _book_figures(books: Books, code_prefix: str) -> BookFigures:
     repeated, foreign = await books.repeated_codes(code_prefix)
+    quarantined = await books.quarantined()
     return BookFigures(
         cursor=books.cursor,
         last_number=await books.last_number(),
         stocks=await books.stocks(),
         repeated_codes=repeated,
         foreign_codes=foreign,
+        held=sum(state == "held" for _, state in quarantined),
+        voided=frozenset((claim.epoch, claim.sequence) for claim, state in quarantined if state == "voided"),
         strays=await books.strays(2 * EXAMPLES_MAX),
     )
 
@@ -157,8 +160,9 @@ async def _acts_until(ledger: Ledger, books: Books) -> list[LogEntry]:
     )
 
 
-async def _replay_books(books: Books, acts: list[LogEntry], replay: Replay, prints: Prints) -> None:
+async def _replay_books(books: Books, acts: list[LogEntry], evidence: Evidence, prints: Prints) -> None:
     """Claims and acts of the ledger, merged into the order in which they were decided."""
+    replay, voided = evidence.replay, evidence.books.voided
     rest = iter(acts)
     act = next(rest, None)
     async with aclosing(books.claims(CLAIMS_PER_READ)) as chunks:
@@ -167,7 +171,7 @@ async def _replay_books(books: Books, acts: list[LogEntry], replay: Replay, prin
                 while act is not None and (act.epoch, act.last) < (claim.epoch, claim.sequence):
                     replay.act(act)
                     act = next(rest, None)
-                replay.claim(claim)
+                replay.claim(claim, voided=(claim.epoch, claim.sequence) in voided)
                 prints.add(claim)
     while act is not None:
         replay.act(act)
@@ -205,6 +209,7 @@ async def _compare(
         evidence.names,
         evidence.faults,
         evidence.judged,
+        evidence.books.voided,
     )
     await held.read(read_holders(store, campaign), evidence.catalogue.limits, sight.first.waves)
     return HotStoreEvidence(logbook, held)

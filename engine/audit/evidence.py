@@ -49,6 +49,10 @@ class BookFigures(Struct, frozen=True):
     stocks: dict[Place, int]
     repeated_codes: int
     foreign_codes: int
+    held: int
+    """Claims in quarantine that count like settled ones."""
+    voided: frozenset[tuple[int, int]]
+    """(epoch, sequence) of claims that were taken back."""
     strays: list[Stray]
     """Some claims without a voucher and vouchers without a claim, for examples."""
 

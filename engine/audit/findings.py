@@ -72,12 +72,18 @@ def _kept(evidence: Evidence) -> Finding:
         strays = [place(stray.epoch, stray.sequence) for stray in evidence.books.strays if stray.is_claim is is_claim]
         evidence.faults.add_many("P3", what, count, strays)
     figures = f"{vouchers.claims:,} claims and {vouchers.vouchers:,} vouchers in the ledger"
+    if evidence.books.held:
+        figures += f", {evidence.books.held:,} in quarantine"
+    if evidence.books.voided:
+        figures += f", {len(evidence.books.voided):,} voided there"
     if hot_store is not None:
         held, log = hot_store.held, hot_store.logbook
         figures += (
             f", {sum(held.counts.values()):,} claims held in the hot store, {log.decisions:,} decisions in the log, "
             f"{log.unsettled:,} not settled yet"
         )
+        if held.unforgotten:
+            figures += f"; {len(held.unforgotten):,} voided ones that it still holds: void them again"
         if held.newer:
             figures += f"; {len(held.newer):,} claims made meanwhile are not judged"
     return evidence.faults.finding("P3", figures, unknown=_hot_store_missing(evidence))

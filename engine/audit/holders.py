@@ -5,7 +5,7 @@ reading began and has to turn up; one that is newer than the log as it was read 
 """
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence, Set
 
 from engine.audit.names import Names
 from engine.audit.prints import Prints
@@ -29,14 +29,20 @@ class HeldClaims:
         names: Names,
         faults: Faults,
         judged: Callable[[int], bool],
+        voided: Set[tuple[int, int]] = frozenset(),
     ) -> None:
-        """`books`: claims of the ledger; `tail`: of the log beyond it; `newest`: (epoch, last) where the log ended."""
+        """`books`: claims of the ledger; `tail`: of the log beyond it; `newest`: (epoch, last) where the log ended.
+
+        `voided`: claims of the ledger that were taken back. They need not turn up, and may until the hot store is told.
+        """
         self._books = books
         self._tail = tail
         self._newest = newest
         self._names = names
         self._faults = faults
         self._judged = judged
+        self._voided = voided
+        self.unforgotten: set[tuple[int, int]] = set()
         self._strays: set[tuple[int, int]] = set()
         self.counts: Counter[Place] = Counter()
         self.newer: set[tuple[int, int]] = set()
@@ -53,6 +59,8 @@ class HeldClaims:
                 self._see(claim)
             if len(claims) > 1 or any(limit.max < 1 for limit in limits):
                 self._check_limits(claims, limits, waves)
+        for at in self._voided - self.unforgotten:
+            self._books.see(*at)
         for prints, where in ((self._books, "in the ledger"), (self._tail, "in the log")):
             count, first = prints.unseen(EXAMPLES_MAX)
             self._faults.add_many("P3", f"claims {where} that the hot store does not hold", count, first)
@@ -63,8 +71,10 @@ class HeldClaims:
         if not prints.holds(*at):
             self._see_unknown(claim, at)
         else:
-            if prints.see(claim):
+            if prints.see(*at):
                 self.counts[claim.wave_no, claim.offer_no] += 1
+            if at in self._voided:
+                self.unforgotten.add(at)
             # A number that was seen may come again: the scan repeats itself, or somebody else holds it too.
             if not prints.matches(claim) and self._judged(claim.wave_no):
                 where = "ledger" if prints is self._books else "log"

@@ -52,12 +52,12 @@ class Prints:
 
     def matches(self, claim: Claim) -> bool:
         """Whether the claim in that place is the same in every field. KeyError where there is none."""
-        epoch, at = self._at(claim)
+        epoch, at = self._at(claim.epoch, claim.sequence)
         return epoch.prints[at] == hash(claim)
 
-    def see(self, claim: Claim) -> bool:
+    def see(self, number: int, sequence: int) -> bool:
         """Mark the place as seen in the other store; False where it was before. KeyError where there is none."""
-        epoch, at = self._at(claim)
+        epoch, at = self._at(number, sequence)
         if epoch.seen[at]:
             return False
         epoch.seen[at] = 1
@@ -74,9 +74,9 @@ class Prints:
                 at = epoch.seen.find(0, at + 1)
         return count, first
 
-    def _at(self, claim: Claim) -> tuple[_Epoch, int]:
-        epoch = self._epochs[claim.epoch]
-        at = epoch.index(claim.sequence)
+    def _at(self, number: int, sequence: int) -> tuple[_Epoch, int]:
+        epoch = self._epochs[number]
+        at = epoch.index(sequence)
         if at < 0:
-            raise KeyError(claim.sequence)
+            raise KeyError(sequence)
         return epoch, at

@@ -28,9 +28,17 @@ class Units:
         self.claims = 0
         self._given = bytearray()
 
+    def use_up(self, unit: int) -> None:
+        """Mark a unit as given to a claim that was taken back; where another one has it, that one keeps it."""
+        if 1 <= unit <= UNITS_MAX and self._mark(unit):
+            self.claims += 1
+
     def give(self, unit: int) -> bool:
         """Mark a unit as given; False where it was given before."""
         self.claims += 1
+        return self._mark(unit)
+
+    def _mark(self, unit: int) -> bool:
         if len(self._given) < unit:
             self._given.extend(bytes(unit - len(self._given)))
         if self._given[unit - 1]:
@@ -87,8 +95,8 @@ class Replay:
             self._stopped = act.kind == "stop"
             self.shutting_acts += self._stopped
 
-    def claim(self, claim: Claim) -> None:
-        """The next decision is this claim."""
+    def claim(self, claim: Claim, *, voided: bool = False) -> None:
+        """The next decision is this claim; one that was voided since holds no unit, but has used one up."""
         self._number(claim.epoch, claim.sequence)
         self.claims += 1
         for mark, counts in zip(self._marks, self.counts_at, strict=True):
@@ -96,7 +104,10 @@ class Replay:
                 counts[claim.wave_no, claim.offer_no] += 1
         if self._judged(claim.wave_no):
             self._window(claim)
-        self._unit(claim)
+        if voided:
+            self.units[claim.wave_no, claim.offer_no].use_up(claim.unit)
+        else:
+            self._unit(claim)
 
     def _number(self, epoch: int, sequence: int) -> None:
         expected = self.last + 1 if epoch == self.epoch else 1

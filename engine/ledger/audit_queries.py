@@ -4,6 +4,7 @@
 decided, because some things only show in that order.
 """
 
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -16,6 +17,7 @@ from engine.domain.outcome import Claim
 from engine.errors import UsageError
 from engine.ledger.cursors import Cursor, cursor_of
 from engine.ledger.database import Ledger
+from engine.ledger.quarantine import State, kept_claims
 from engine.ledger.queries import load_queries
 
 _SQL = load_queries("audit")
@@ -54,10 +56,24 @@ class Books:
         return stocks
 
     async def claims(self, chunk: int) -> AsyncGenerator[list[Claim], None]:
-        """Every claim in order of (epoch, sequence), in lists of at most `chunk`."""
+        """Every claim in order of (epoch, sequence), in lists of about `chunk`.
+
+        Claims in quarantine are among them, voided ones too: they were decided, and their units are used up.
+        """
+        apart = deque(claim for claim, _ in await self.quarantined())
         cursor = await self._connection.cursor(_SQL["claims"], self.cursor.campaign_no)
         while rows := await cursor.fetch(chunk):
-            yield [Claim(*row) for row in rows]
+            claims = [Claim(*row) for row in rows]
+            extra = []
+            while apart and _number(apart[0]) < _number(claims[-1]):
+                extra.append(apart.popleft())
+            yield sorted([*claims, *extra], key=_number) if extra else claims
+        if apart:
+            yield list(apart)
+
+    async def quarantined(self) -> list[tuple[Claim, State]]:
+        """Claims that Postgres refused and that are held or voided, in order of (epoch, sequence)."""
+        return await kept_claims(self._connection, self.cursor.campaign_no, ["held", "voided"])
 
     async def last_number(self) -> int:
         """The highest number of a claim or act in the cursor's epoch; 0 where there is none."""
@@ -74,6 +90,10 @@ class Books:
         """Claims without a voucher and vouchers without a claim, the first of them."""
         rows = await self._connection.fetch(_SQL["strays"], self.cursor.campaign_no, most)
         return [Stray(*row) for row in rows]
+
+
+def _number(claim: Claim) -> tuple[int, int]:
+    return claim.epoch, claim.sequence
 
 
 @asynccontextmanager

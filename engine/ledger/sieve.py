@@ -19,14 +19,14 @@ REFUSED_MAX = 10
 HELD_MAX = 1_000
 """Held claims of one campaign. Batches can be small, and a fault that spoils each claim must not go on for ever."""
 
+Pair = tuple[Claim, VoucherRow]
+
 
 class Sieve:
     """Keeps what Postgres takes of one batch; `refused` has the rest afterwards, in order."""
 
-    def __init__(self, unfit: Sequence[Refusal] = ()) -> None:
-        """`unfit`: claims that are known to be refused already."""
-        self.refused = list(unfit)
-        self._enough()
+    def __init__(self) -> None:
+        self.refused: list[Refusal] = []
 
     async def keep(
         self, connection: Any, campaign_no: int, claims: Sequence[Claim], vouchers: Sequence[VoucherRow]
@@ -38,35 +38,25 @@ class Sieve:
         await connection.execute("set constraints all immediate")  # a refusal at the commit would come too late
         if claims:
             known = await known_numbers(connection, campaign_no, claims)
-            new = [claim for claim in claims if not _is_known(claim, known)]
-            unfit = {refusal.claim.sequence for refusal in self.refused}
-            by_number = {voucher.sequence: voucher for voucher in vouchers}
-            fit = [(claim, by_number[claim.sequence]) for claim in new if claim.sequence not in unfit]
-            numbers = {claim.sequence for claim in new}
-            self.refused = [refusal for refusal in self.refused if refusal.claim.sequence in numbers]
-            await self._halve(connection, campaign_no, fit)
+            pairs = zip(claims, vouchers, strict=True)
+            await self._halve(connection, campaign_no, [pair for pair in pairs if not _is_known(pair[0], known)])
         await add_refusals(connection, campaign_no, self.refused)
         held = await count_held(connection, campaign_no)
         if held > HELD_MAX:
             raise ShardBroken(f"{held} claims would be in quarantine; {HELD_MAX} may be")
 
-    async def _halve(self, connection: Any, campaign_no: int, fit: Sequence[tuple[Claim, VoucherRow]]) -> None:
-        refusal = await _try(connection, campaign_no, fit) if fit else None
+    async def _halve(self, connection: Any, campaign_no: int, pairs: Sequence[Pair]) -> None:
+        refusal = await _try(connection, campaign_no, pairs) if pairs else None
         if refusal is None:
             return
-        if len(fit) == 1:
-            self.refused.append(Refusal.of(fit[0][0], refusal))
-            self._enough()
-            return
-        middle = len(fit) // 2
-        await self._halve(connection, campaign_no, fit[:middle])
-        await self._halve(connection, campaign_no, fit[middle:])
-
-    def _enough(self) -> None:
-        if len(self.refused) > REFUSED_MAX:
-            raise ShardBroken(
-                f"more than {REFUSED_MAX} claims of one batch are refused, the last: {self.refused[-1].error}"
-            )
+        if len(pairs) > 1:
+            middle = len(pairs) // 2
+            await self._halve(connection, campaign_no, pairs[:middle])
+            await self._halve(connection, campaign_no, pairs[middle:])
+        elif len(self.refused) < REFUSED_MAX:
+            self.refused.append(Refusal.of(pairs[0][0], refusal))
+        else:
+            raise ShardBroken(f"more than {REFUSED_MAX} claims of one batch are refused, the last: {refusal}")
 
 
 def _is_known(claim: Claim, known: dict[int, str]) -> bool:
@@ -76,12 +66,12 @@ def _is_known(claim: Claim, known: dict[int, str]) -> bool:
     return code is not None
 
 
-async def _try(connection: Any, campaign_no: int, fit: Sequence[tuple[Claim, VoucherRow]]) -> LedgerRefused | None:
+async def _try(connection: Any, campaign_no: int, pairs: Sequence[Pair]) -> LedgerRefused | None:
     """Copy these; where they are refused as data, why, and nothing is left of the try."""
     await connection.execute("savepoint tried")
     try:
         with failures():
-            await copy_claims(connection, campaign_no, [claim for claim, _ in fit], [voucher for _, voucher in fit])
+            await copy_claims(connection, campaign_no, [claim for claim, _ in pairs], [voucher for _, voucher in pairs])
     except LedgerRefused as error:
         if not error.is_data:
             raise

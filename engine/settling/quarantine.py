@@ -20,7 +20,7 @@ from msgspec import Struct
 from engine.domain.campaign import Catalogue
 from engine.domain.outcome import Claim
 from engine.domain.voucher import period
-from engine.errors import CannotRun, HotStoreError, LedgerRefused, UsageError
+from engine.errors import CannotRun, HotStoreError, UsageError
 from engine.hotstore.forget import forget
 from engine.hotstore.store import HotStore
 from engine.hotstore.view import bound_epoch
@@ -49,12 +49,8 @@ async def retry(ledger: Ledger, place: Place, actor: str, reason: str) -> Ended:
     """Settle a held claim after all. Raises as ledger.quarantine_ends.settle_quarantined does."""
     found = await _read(ledger, place)
     promises, claim = await read_promises(ledger, found.campaign_no), found.claim
-    try:
-        good = period(
-            promises.terms[claim.offer_no, claim.terms_version], promises.days[claim.wave_no], claim.claimed_at_ms
-        )
-    except (KeyError, OverflowError, ValueError) as error:
-        raise LedgerRefused(f"{place}: no voucher can be made for it ({type(error).__name__})") from error
+    terms = promises.terms[claim.offer_no, claim.terms_version]  # a claim of unknown terms stops its shard
+    good = period(terms, promises.days[claim.wave_no], claim.claimed_at_ms)
     voucher = VoucherRow(claim.code, claim.epoch, claim.sequence, good.valid_from_ms, good.expires_at_ms)
     return await settle_quarantined(ledger, place, voucher, actor, reason)
 

@@ -13,8 +13,8 @@ from engine.errors import LedgerRefused, ShardBroken
 from engine.ledger.catalogues import Promises, read_promises
 from engine.ledger.cursors import Cursor
 from engine.ledger.database import Ledger
-from engine.ledger.quarantine import Place, Refusal
-from engine.ledger.settlement import DATA, VoucherRow, settle
+from engine.ledger.quarantine import Place
+from engine.ledger.settlement import VoucherRow, settle
 from engine.ledger.sieve import Sieve
 from engine.telemetry import QUARANTINED_CLAIMS, SETTLE_BATCH, SETTLE_SECONDS, SETTLED_CLAIMS, campaign_label
 from engine.telemetry.tracing import span
@@ -55,33 +55,32 @@ class Settler:
         claims = list(chain.from_iterable(entry.claims for entry in due))
         acts = [entry for entry in due if entry.act is not None]
         promises = await self._promises(cursor, acts)
+        vouchers = _vouchers(cursor, promises, claims)
         with SETTLE_SECONDS.time(), span("settle", campaign=cursor.campaign, claims=len(claims), acts=len(acts)):
             try:
-                vouchers, kept_apart = _vouchers(cursor, promises, claims), 0
-                after = await settle(self._ledger, cursor, due[-1].last, claims, vouchers, acts)
+                after, kept_apart = await settle(self._ledger, cursor, due[-1].last, claims, vouchers, acts), 0
             except LedgerRefused as error:
                 if not error.is_data or not claims:
                     raise
-                after, kept_apart = await self._sift(cursor, due[-1].last, claims, acts, promises)
+                after, kept_apart = await self._sift(cursor, due[-1].last, claims, vouchers, acts)
         SETTLE_BATCH.observe(after.last - cursor.last)
         self._known[cursor.campaign_no] = _Known(after, promises)
         SETTLED_CLAIMS.labels(campaign_label(cursor.campaign)).inc(len(claims) - kept_apart)
         return after
 
     async def _sift(
-        self, cursor: Cursor, last: int, claims: Sequence[Claim], acts: Sequence[LogEntry], promises: Promises
+        self,
+        cursor: Cursor,
+        last: int,
+        claims: Sequence[Claim],
+        vouchers: Sequence[VoucherRow],
+        acts: Sequence[LogEntry],
     ) -> tuple[Cursor, int]:
         """Settle a batch of which Postgres refuses something, again in one transaction; how many claims it kept apart.
 
         An act that is refused is refused here again: acts cannot be kept apart, later ones build on them.
         """
-        vouchers, unfit = [], []
-        for claim in claims:
-            try:
-                vouchers += _vouchers(cursor, promises, [claim])
-            except LedgerRefused as error:
-                unfit.append(Refusal.of(claim, error))
-        sieve = Sieve(unfit)
+        sieve = Sieve()
         after = await settle(self._ledger, cursor, last, claims, vouchers, acts, sieve.keep)
         QUARANTINED_CLAIMS.labels(campaign_label(cursor.campaign)).inc(len(sieve.refused))
         for refusal in sieve.refused:
@@ -148,10 +147,6 @@ def _period(cursor: Cursor, promises: Promises, grounds: _Grounds) -> Period:
     wave_no, offer_no, version, claimed_at_ms = grounds
     try:
         return period(promises.terms[offer_no, version], promises.days[wave_no], claimed_at_ms)
-    except (OverflowError, ValueError) as error:
-        raise LedgerRefused(
-            f"no voucher can be made for an instant like that ({type(error).__name__})", DATA
-        ) from error
     except KeyError as error:
         raise ShardBroken(
             f"{cursor.campaign}: the log has a claim of wave {wave_no}, offer {offer_no}, terms {version}, "

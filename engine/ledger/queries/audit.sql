@@ -10,7 +10,11 @@ order by epoch, sequence
 -- name: repeated_codes
 -- $2: the campaign's code prefix. A code of another campaign's is as bad as one given twice.
 select count(*) - count(distinct code) as repeated, count(*) filter (where left(code, 3) <> $2) as foreign_codes
-from claims where campaign_no = $1
+from (
+    select code from claims where campaign_no = $1
+    union all
+    select code from quarantine where campaign_no = $1 and state = 'held'
+) known
 
 -- name: strays
 -- A full join, because Postgres never does one row by row: on tables that have just been filled it believes
