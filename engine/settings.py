@@ -55,8 +55,16 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     restarts_per_minute_max: Annotated[int, Meta(ge=0, le=1_000)] = 8
     """How often `up` starts the same part again within a minute; with one death more everything stops. Eight take some
     ten seconds with their pauses: what has not been mended by then is not going to be by trying. 0: never."""
-    ack: Literal["memory", "logged", "settled"] = "logged"
-    """What a reply waits for (docs/architecture.md)."""
+    ack: Literal["memory", "logged", "replicated", "settled"] = "logged"
+    """What a reply waits for (docs/acknowledgement.md)."""
+    replicas: Annotated[int, Meta(ge=1, le=16)] = 1
+    """`ack: replicated`: so many replicas have to have a claim before its reply."""
+    replica_wait_ms: Milliseconds = 300
+    """`ack: replicated` waits no longer than this for them; then `outcome_unknown`. Above the 200 ms after which TCP
+    sends a lost packet again. While replicas are silent a shard decides one batch in this time."""
+    redis_asserted: str = ""
+    """What a Redis without CONFIG (a managed one) is set to, where it cannot be asked: `appendonly=yes,…`. What it does
+    tell counts, whatever stands here."""
     event_loop: Literal["uvloop", "asyncio"] = "uvloop"
     log_format: Literal["json", "text"] = "text"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -195,7 +203,12 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
         if self.metrics_port and self.metrics_port == self.port:
             raise SettingsError(f"metrics_port and port are both {self.port}: the metrics need a port of their own")
         self._must_be_below("drain_idle_ms", "drain_ms", "waiting for idle connections must leave time for busy ones")
-        answered_ms = self.claim_deadline_ms + (self.settle_deadline_ms if self.ack == "settled" else 0)
+        if self.ack == "replicated":
+            self._must_be_below(
+                "replica_wait_ms", "redis_timeout_ms", "Redis must have said how many replicas have it before it is given up"
+            )
+        acknowledged_ms = {"settled": self.settle_deadline_ms, "replicated": self.replica_wait_ms}.get(self.ack, 0)
+        answered_ms = self.claim_deadline_ms + acknowledged_ms
         if self.drain_ms < answered_ms:
             raise SettingsError(
                 f"drain_ms ({self.drain_ms}) is below the {answered_ms} ms within which a claim is answered: "
@@ -208,6 +221,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
                 f"header_block_bytes_max ({self.header_block_bytes_max}) is below header_bytes_max "
                 f"({self.header_bytes_max}): a header that is allowed would not fit"
             )
+        if not all(name and value for name, value in self.redis_assertions.items()):
+            raise SettingsError("redis_asserted: settings of Redis as `name=value`, with commas between them")
         if self.claim_batch_max > self.claim_queue_max:
             raise SettingsError("claim_queue_max is below claim_batch_max: a full batch could never gather")
 
@@ -216,6 +231,12 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
             raise SettingsError(
                 f"{small} ({getattr(self, small)}) must be below {large} ({getattr(self, large)}): {why}"
             )
+
+    @property
+    def redis_assertions(self) -> dict[str, str]:
+        """`redis_asserted`, taken apart; empty values where something is missing."""
+        pairs = (part.partition("=") for part in _listed(self.redis_asserted))
+        return {name.strip(): value.strip() for name, _, value in pairs}
 
     @property
     def jwt_issuers(self) -> tuple[str, ...]:

@@ -83,12 +83,17 @@ class Child:
         """Whether it was started and has not ended."""
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def ending(self) -> str:
+        """How it ended: the signal that killed it, or its exit status."""
+        status = self.exit_status or 0
+        return signal.Signals(-status).name if status < 0 else f"exit status {status}"
+
     def reason(self, last_word: str) -> str:
         """Why it ended: the signal that killed it, else its own last word, else its exit status."""
-        status = self.exit_status or 0
-        if status < 0:
-            return f"killed by {signal.Signals(-status).name}"
-        return last_word or f"exit status {status}"
+        if (self.exit_status or 0) < 0:
+            return f"killed by {self.ending}"
+        return last_word or self.ending
 
     def start(
         self,
@@ -126,6 +131,8 @@ class Child:
                 raise CannotRun(f"{command[0]} may not be run here: {error.strerror}") from error
             except FileNotFoundError as error:
                 raise CannotRun(f"{error.filename} is missing: the installation is not whole") from error
+            except OSError as error:  # no memory, or no process, to be had
+                raise CannotRun(f"{command[0]} cannot be started: {error.strerror}") from error
 
     async def ended(self, within_s: float) -> bool:
         """Wait until it has ended, for at most that long, or only until `hurry` is called; whether it has."""

@@ -9,6 +9,7 @@ import asyncio
 import fcntl
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from engine.embedded.files import private_folder, storage
@@ -40,9 +41,20 @@ class FolderLock:
         Where only servers are left of a program that was killed, their end is waited for.
         """
         private_folder(self.folder)
+        await self._wait(self.holder)
+
+    async def retake(self) -> None:
+        """Let go of the lock, and have it again once no process that inherited it is left. CannotRun where one stays.
+
+        A server that was killed may leave processes behind that still work in its folder for a moment.
+        """
+        self.release()
+        await self._wait(lambda: None)
+
+    async def _wait(self, holder_of: Callable[[], int | None]) -> None:
         deadline = time.monotonic() + _ENDING_S
         while not self._try():
-            holder = self.holder()
+            holder = holder_of()
             if holder or time.monotonic() > deadline:
                 by = f"by process {holder}" if holder else "by a server whose program has ended"
                 raise CannotRun(f"{self.folder} is in use {by}: stop that one, or name another folder with --data")

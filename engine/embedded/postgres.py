@@ -40,6 +40,7 @@ class EmbeddedPostgres(EmbeddedServer):
     It listens on the loopback address alone and takes one password, drawn once and kept in the folder.
     """
 
+    role = "postgres"
     title = f"Postgres {MAJOR}"
 
     @property

@@ -31,6 +31,7 @@ _NONE_FOUND = (
 class EmbeddedRedis(EmbeddedServer):
     """A Redis in `folder`, configured by deploy/redis.conf. Its password is drawn once and kept in the folder."""
 
+    role = "redis"
     title = "Redis"
 
     async def _prepare(self) -> None:

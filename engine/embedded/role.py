@@ -25,22 +25,24 @@ class RoleProcess:
     """`dropwave ROLE` with its settings in the environment; its output goes to `<logs>/<name>.log`."""
 
     def __init__(self, role: str, name: str, logs: Path, stop_within_s: float) -> None:
+        self.role = role
         self.name = name
         self.connected_to = ""
         """What it connected to, in its own words, once it is ready."""
-        self._role = role
+        self._environment: Mapping[str, str] = {}
         # SIGTERM lets it finish what it has begun. At its parent's death it is killed: that is a crash, which the
         # stores are made for, and a role that went on would work for nobody.
         self.child = Child(name, logs / f"{name}.log", [Insistence(signal.SIGTERM, stop_within_s)])
 
     async def start(self, environment: Mapping[str, str]) -> None:
         """Start it and wait until it says that it is ready. CannotRun with its own last word where it ends instead."""
+        self._environment = environment
         reading, writing = os.pipe()
         os.set_blocking(reading, False)
         try:
             try:
                 self.child.start(
-                    [*PROGRAM, self._role],
+                    [*PROGRAM, self.role],
                     environment={**environment, READY_VARIABLE: str(writing)},
                     folder=Path.cwd(),
                     descriptors=[writing],
@@ -50,6 +52,15 @@ class RoleProcess:
             self.connected_to = await self._word(reading)
         finally:
             os.close(reading)
+
+    async def restart(self) -> None:
+        """Start it as before. CannotRun, and it does not run, where that fails."""
+        try:
+            await self.start(self._environment)
+        except CannotRun:
+            self.hurry()
+            await self.stop()
+            raise
 
     async def stop(self) -> None:
         """End it in order; stopping twice is allowed."""

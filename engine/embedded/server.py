@@ -23,6 +23,8 @@ _LOOK_S = 0.02
 class EmbeddedServer(ABC):
     """A server of our own in `folder`. Start and stop it from the main thread (see `child`)."""
 
+    role: str
+    """Which server it is, in one word."""
     title: str
     """What people call it."""
 
@@ -53,6 +55,23 @@ class EmbeddedServer(ABC):
             await self.stop()
             raise
         return self.url
+
+    async def restart(self) -> None:
+        """Start it again after it has ended by itself: on the same data and under the same `url`, which others know.
+
+        Waits until nothing of the one before works on the data any more. CannotRun, and nothing runs, where it fails.
+        """
+        await self._lock.retake()
+        await self._prepare()
+        self._launch(self._lock.descriptor)
+        try:
+            answers = await self._answers()
+        except CannotRun:
+            self.hurry()
+            await self.child.stop()
+            raise
+        if not answers:
+            raise CannotRun(self.trouble("did not start again"))
 
     async def _launch_on_a_free_port(self) -> None:
         for _ in range(_PORTS_TRIED_MAX):

@@ -3,8 +3,8 @@
     start   Redis, Postgres (each unless its URL is set), migrations, steward + writer + N gateways, up.json
     stop    up.json, gateways (answer what they accepted), writer (settles what is left), steward, Postgres, Redis
 
-Every part is a child of this process and ends with it (see `child`). Where one ends by itself, everything is stopped
-and the reason told: `Machine.watch` is the place where a restart of that part would go.
+Every part is a child of this process and ends with it (see `child`). One that dies is started again, and one that dies
+again and again stops everything, with the reason (see `upkeep`).
 """
 
 import asyncio
@@ -15,11 +15,10 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
-from engine.embedded.child import Child
 from engine.embedded.files import kept_secret, private_folder, storage
 from engine.embedded.lock import FolderLock
 from engine.embedded.ports import SharedPort
@@ -27,31 +26,15 @@ from engine.embedded.postgres import EmbeddedPostgres
 from engine.embedded.redis import EmbeddedRedis
 from engine.embedded.role import RoleProcess
 from engine.embedded.running import Running, address_of, publish, withdraw
-from engine.errors import CannotRun
+from engine.embedded.upkeep import Part, Upkeep
 from engine.ledger.migrate import migrate
 from engine.settings import PREFIX, Settings
+from engine.telemetry import RESTARTS, Tally
 
-_WATCH_S = 0.1
-"""How soon the end of a part is noticed."""
 _ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Ctrl-C, a service manager, a terminal that was closed."""
 _ROLE_STOP_S = 10.0
 """A role gets this long to end, a gateway its `drain_ms` on top."""
-
-
-class Part(Protocol):
-    """A server or role, as far as watching and stopping it goes."""
-
-    child: Child
-
-    async def stop(self) -> None:
-        """End it in order."""
-
-    def hurry(self) -> None:
-        """Cut short the stop that is under way or comes next."""
-
-    def trouble(self, what: str) -> str:
-        """Why it ended, in one line."""
 
 
 class Machine:
@@ -68,6 +51,9 @@ class Machine:
         self._port: SharedPort | None = None
         self._stages: list[list[Part]] = []
         """Parts in order of start; those of one stage stop together."""
+        self._upkeeps: dict[str, Upkeep] = {}
+        """By the name of the part."""
+        self._tally: Tally | None = None
 
     async def start(self) -> Running:
         """Start everything, in order. CannotRun with the way out; call `stop` afterwards in any case."""
@@ -91,12 +77,8 @@ class Machine:
         return self.running
 
     async def watch(self) -> None:
-        """Returns never; CannotRun, with the end of its log, once a part has ended by itself."""
-        while True:
-            for part in self._parts():
-                if not part.child.runs:
-                    raise CannotRun(f"{part.trouble('ended')}\n{part.child.tail()}")
-            await asyncio.sleep(_WATCH_S)
+        """Starts again what dies. Returns never; CannotRun, with the end of its log, once a part dies too often."""
+        await _all([upkeep.keep() for upkeep in self._upkeeps.values()])
 
     async def stop(self) -> None:
         """Stop everything, in reverse order of start, within seconds. Stopping twice is allowed."""
@@ -142,17 +124,27 @@ class Machine:
     async def _start_server(self, server: EmbeddedRedis | EmbeddedPostgres) -> str:
         url = await server.start()
         self._stages.append([server])
+        self._keep(server)
         self._say(server.where)
         return url
+
+    def _keep(self, part: Part, *needs: str) -> None:
+        """From `watch` on; `needs` are servers, as far as they are ours, without which it cannot start."""
+        needed = [self._upkeeps[name] for name in needs if name in self._upkeeps]
+        restarts_max = self._settings.restarts_per_minute_max
+        self._upkeeps[part.child.name] = Upkeep(part, needed, restarts_max, self._say, self._count)
+
+    def _count(self, role: str) -> None:
+        if self._tally is not None:
+            self._tally.count(RESTARTS.labels(role))
 
     async def _start_roles(self, settings: Settings, workers: int) -> None:
         """Start all of them at once: each takes most of its time to load, and none needs another."""
         logs = self._data / "logs"
         private_folder(logs)
-        environment = {
-            **environment_of(settings),
-            "PROMETHEUS_MULTIPROC_DIR": str(_fresh_folder(self._data / "metrics")),
-        }
+        figures = _fresh_folder(self._data / "metrics")
+        self._tally = Tally(figures)
+        environment = {**environment_of(settings), "PROMETHEUS_MULTIPROC_DIR": str(figures)}
         drain_s = settings.drain_ms / 1000 + _ROLE_STOP_S
         steward, writer = (RoleProcess(role, role, logs, _ROLE_STOP_S) for role in ("steward", "writer"))
         gateways = [RoleProcess("gateway", f"gateway-{no}", logs, drain_s) for no in range(1, workers + 1)]
@@ -160,6 +152,7 @@ class Machine:
         self._stages += [[steward], [writer], [*gateways]]
         await _all([role.start(environment) for role in roles])
         for role in roles:
+            self._keep(role, "redis", *(() if role.role == "gateway" else ("postgres",)))
             self._say(f"{role.name}: {role.connected_to}")
 
 
@@ -182,7 +175,7 @@ async def up(
     """Run everything until SIGINT, SIGTERM or SIGHUP, then stop in order; a second signal hurries that up.
 
     `on_ready` is called once all parts are ready. `say` gets a line for people at each step, standard error by
-    default. CannotRun where something cannot start, or ends by itself; everything is stopped before it is raised.
+    default. CannotRun where something cannot start, or dies again and again; everything is stopped before it is raised.
     """
     machine = Machine(settings, say or _to_stderr)
     with _asked_to_stop(machine) as asked:

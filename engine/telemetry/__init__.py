@@ -10,6 +10,7 @@ Nothing here knows what a claim or a ledger is.
 # `shared` names the folder before the first metric opens a file in it.
 from engine.telemetry.shared import METRICS_FOLDER as METRICS_FOLDER
 from engine.telemetry.shared import METRICS_TYPE as METRICS_TYPE
+from engine.telemetry.shared import Tally as Tally
 from engine.telemetry.shared import forget_process as forget_process
 from engine.telemetry.shared import metrics_text as metrics_text
 from engine.telemetry.metrics import *  # noqa: F403 (every metric is there for every room)

@@ -222,6 +222,12 @@ LOOP_FAILURES: Final = Counter(
     "dropwave_loop_failures", "Passes of a background task that ended in an error; it goes on.", ["loop"]
 )
 
+RESTARTS: Final = Counter(
+    "dropwave_restarts",
+    "Times `dropwave up` started a part again that had died (redis, postgres, steward, writer, gateway).",
+    ["role"],
+)
+
 # --- processes --------------------------------------------------------------------------------------
 
 BUILD_INFO: Final = Gauge(

@@ -1,7 +1,7 @@
 """Servers of a test's own, and a word that is kept in them."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import asyncpg
@@ -11,6 +11,7 @@ import redis.asyncio
 from engine.embedded.postgres import EmbeddedPostgres
 from engine.embedded.redis import EmbeddedRedis
 from engine.embedded.server import EmbeddedServer
+from tests.embedded.command import Up
 from tests.support.servers import servers_folder
 
 KINDS: dict[str, Callable[[Path], EmbeddedServer]] = {"redis": EmbeddedRedis, "postgres": EmbeddedPostgres}
@@ -22,6 +23,20 @@ def folder() -> Iterator[Path]:
     made = servers_folder()
     yield made
     shutil.rmtree(made)
+
+
+@pytest.fixture
+def start(folder: Path) -> Iterator[Callable[..., Up]]:
+    """Starts `up` on this test's folder; ends what a failed test left running."""
+    runs: list[Up] = []
+
+    def begin(*options: str, environment: Mapping[str, str] | None = None) -> Up:
+        runs.append(Up(folder, *options, environment=environment))
+        return runs[-1]
+
+    yield begin
+    for run in runs:
+        run.close()
 
 
 @pytest.fixture(params=list(KINDS))

@@ -1,95 +1,17 @@
 """`dropwave up` as a person meets it: a program that is started, answers, is interrupted, and leaves nothing behind."""
 
-import itertools
 import json
 import os
 import re
 import signal
 import socket
 import stat
-import subprocess
-import sys
 import urllib.request
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import pytest
-
 from engine.embedded.running import Running, find_running
-from tests.support.processes import arguments_of, kill_all, processes_in
+from tests.support.processes import arguments_of, processes_in
 from tests.support.waiting import wait_until_sync
-
-ROOT = Path(__file__).parents[2]
-ENDS_WITHIN_S = 20.0
-_NUMBERS = itertools.count(1)
-
-
-class Up:
-    """One run of the command, in a session of its own: a signal to its group is a Ctrl-C in its terminal."""
-
-    def __init__(self, folder: Path, *options: str, environment: Mapping[str, str] | None = None) -> None:
-        self.data = folder / "data"
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("DROPWAVE_")}
-        elsewhere = (
-            folder / "elsewhere"
-        )  # with something of the same name in it, which must not be taken for the program
-        (elsewhere / "engine").mkdir(parents=True, exist_ok=True)
-        (elsewhere / "engine" / "__init__.py").write_text("raise ImportError('not this one')\n")
-        self._said = (folder / f"said-{next(_NUMBERS)}").open("w")
-        self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "engine", "up", "--data", str(self.data), "--port", "0", *options],
-            env=inherited | {"PYTHONPATH": str(ROOT)} | dict(environment or {}),
-            cwd=elsewhere,
-            stdin=subprocess.DEVNULL,
-            stdout=self._said,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-
-    @property
-    def said(self) -> str:
-        """All that it printed until now."""
-        return Path(self._said.name).read_text()
-
-    def ready(self) -> "Up":
-        wait_until_sync(lambda: "dropwave is ready at" in self.said or self.process.poll() is not None, 30)
-        assert self.process.poll() is None, self.said
-        return self
-
-    def interrupt(self) -> None:
-        os.killpg(self.process.pid, signal.SIGINT)
-
-    def status(self) -> int:
-        """Its exit status, once it has ended."""
-        return self.process.wait(ENDS_WITHIN_S)
-
-    def stopped(self) -> list[str]:
-        """What it said to have stopped, in order."""
-        return re.findall(r"^stopped: (.*)$", self.said, re.MULTILINE)
-
-    def pids(self, role: str) -> set[int]:
-        return {pid for pid in processes_in(self.data) if arguments_of(pid).strip().endswith(f"-m engine {role}")}
-
-    def close(self) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-        self._said.close()
-        wait_until_sync(lambda: not processes_in(self.data), what="a killed `up` leaves processes behind")
-
-
-@pytest.fixture
-def start(folder: Path) -> Iterator[type[Up]]:
-    """Starts `up` on this test's folder; ends what a failed test left running."""
-    runs: list[Up] = []
-
-    def begin(*options: str, environment: Mapping[str, str] | None = None) -> Up:
-        runs.append(Up(folder, *options, environment=environment))
-        return runs[-1]
-
-    yield begin  # type: ignore[misc]  # called like the class, without the folder
-    for run in runs:
-        run.close()
 
 
 def get(url: str) -> tuple[int, bytes]:
@@ -171,16 +93,6 @@ def test_a_taken_port_is_told_before_anything_is_started(start) -> None:
         f"dropwave: port {port} is taken by another program: name another with --port (0 draws a free one)" in up.said
     )
     assert not (up.data / "redis").exists()
-
-
-def test_where_a_role_dies_everything_ends_and_the_reason_is_told(start) -> None:
-    up = start().ready()
-    kill_all(up.pids("writer"))
-    assert up.status() == 3
-    log = up.data / "logs" / "writer.log"
-    assert f"dropwave: writer ended: killed by SIGKILL (log: {log})\n" in up.said
-    assert log.read_text().splitlines()[-1] in up.said
-    assert not processes_in(up.data)
 
 
 def test_an_interrupted_start_leaves_nothing_behind(start) -> None:
