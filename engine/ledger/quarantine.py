@@ -83,14 +83,14 @@ async def add_refusals(connection: Any, campaign_no: int, refusals: Iterable[Ref
     await connection.executemany(_SQL["add"], [_row(campaign_no, refusal) for refusal in refusals])
 
 
-async def known_numbers(connection: Any, campaign_no: int, claims: Sequence[Claim]) -> dict[int, str]:
-    """Sequence and code of what the ledger has, settled or kept apart, among the numbers of these claims of one epoch.
+async def known_codes(connection: Any, campaign_no: int, claims: Sequence[Claim]) -> dict[tuple[int, int], str]:
+    """Of these decisions (epoch, sequence) those that are claims in the ledger, settled or kept apart, with their codes.
 
     The code of a quarantined claim is its `lookup_text`.
     """
-    first, last = min(each.sequence for each in claims), max(each.sequence for each in claims)
-    rows = await connection.fetch(_SQL["known_numbers"], campaign_no, claims[0].epoch, first, last)
-    return {row["sequence"]: row["code"] for row in rows}
+    epochs, sequences = [claim.epoch for claim in claims], [claim.sequence for claim in claims]
+    rows = await connection.fetch(_SQL["known_codes"], campaign_no, epochs, sequences)
+    return {(row["epoch"], row["sequence"]): row["code"] for row in rows}
 
 
 async def count_held(connection: Any, campaign_no: int) -> int:

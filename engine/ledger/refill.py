@@ -11,12 +11,14 @@ from msgspec import Struct
 
 from engine.domain.decisions import ActKind, ActLine, LogEntry, Rules, WaveState
 from engine.domain.outcome import Claim
-from engine.errors import CursorMoved
+from engine.errors import CursorMoved, LedgerRefused
+from engine.ledger import quarantine
 from engine.ledger.cursors import Cursor
 from engine.ledger.database import Ledger
 from engine.ledger.epochs import latest_wave_states, read_stopped
 from engine.ledger.queries import load_queries
-from engine.ledger.settlement import VoucherRow, copy_claims, keep_acts, steps_of
+from engine.ledger.settlement import Keep, VoucherRow, copy_claims, keep_acts, steps_of
+from engine.ledger.sieve import Sieve
 
 _SQL = load_queries("refill")
 
@@ -36,18 +38,31 @@ class Put(Struct, frozen=True):
 
 async def known_codes(ledger: Ledger, campaign_no: int, claims: Sequence[Claim]) -> dict[tuple[int, int], str]:
     """Of these decisions (epoch, sequence) those that the ledger has as claims, with their codes."""
-    epochs, sequences = [claim.epoch for claim in claims], [claim.sequence for claim in claims]
-    rows = await ledger.fetch(_SQL["known_codes"], campaign_no, epochs, sequences)
-    return {(row["epoch"], row["sequence"]): row["code"] for row in rows}
+    async with ledger.snapshot() as connection:
+        return await quarantine.known_codes(connection, campaign_no, claims)
 
 
 async def add_claims(ledger: Ledger, cursor: Cursor, claims: Sequence[Claim], vouchers: Sequence[VoucherRow]) -> None:
-    """Add claims that the ledger lacks; the cursor stays. Raises as `settlement.settle` does."""
+    """Add claims that the ledger lacks; the cursor stays. Raises as `settlement.settle` does.
+
+    What Postgres refuses as data goes to the quarantine, as far as the sieve lets it.
+    """
+    try:
+        await _add(ledger, cursor, claims, vouchers, copy_claims)
+    except LedgerRefused as error:
+        if not error.is_data:
+            raise
+        await _add(ledger, cursor, claims, vouchers, Sieve().keep)
+
+
+async def _add(
+    ledger: Ledger, cursor: Cursor, claims: Sequence[Claim], vouchers: Sequence[VoucherRow], keep: Keep
+) -> None:
     async with ledger.transaction() as connection:
         held = await connection.fetchrow(_SQL["hold_cursor"], cursor.campaign_no, cursor.epoch, cursor.last)
         if held is None:
             raise _moved(cursor)
-        await copy_claims(connection, cursor.campaign_no, claims, vouchers)
+        await keep(connection, cursor.campaign_no, claims, vouchers)
 
 
 async def end(

@@ -11,7 +11,7 @@ from typing import Any
 from engine.domain.outcome import Claim
 from engine.errors import LedgerRefused, ShardBroken
 from engine.ledger.database import failures
-from engine.ledger.quarantine import Refusal, add_refusals, count_held, known_numbers, lookup_text
+from engine.ledger.quarantine import Refusal, add_refusals, count_held, known_codes, lookup_text
 from engine.ledger.settlement import VoucherRow, copy_claims
 
 REFUSED_MAX = 10
@@ -37,7 +37,7 @@ class Sieve:
         """
         await connection.execute("set constraints all immediate")  # a refusal at the commit would come too late
         if claims:
-            known = await known_numbers(connection, campaign_no, claims)
+            known = await known_codes(connection, campaign_no, claims)
             pairs = zip(claims, vouchers, strict=True)
             await self._halve(connection, campaign_no, [pair for pair in pairs if not _is_known(pair[0], known)])
         await add_refusals(connection, campaign_no, self.refused)
@@ -59,8 +59,8 @@ class Sieve:
             raise ShardBroken(f"more than {REFUSED_MAX} claims of one batch are refused, the last: {refusal}")
 
 
-def _is_known(claim: Claim, known: dict[int, str]) -> bool:
-    code = known.get(claim.sequence)
+def _is_known(claim: Claim, known: dict[tuple[int, int], str]) -> bool:
+    code = known.get((claim.epoch, claim.sequence))
     if code is not None and code != lookup_text(claim.code):
         raise ShardBroken(f"decision {claim.epoch}-{claim.sequence} is another claim in the ledger")
     return code is not None

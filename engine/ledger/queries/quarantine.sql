@@ -1,8 +1,12 @@
--- name: known_numbers
--- What the ledger has under the numbers $3 to $4 of an epoch already, settled or kept apart.
-select sequence, code from claims where campaign_no = $1 and epoch = $2 and sequence between $3 and $4
+-- name: known_codes
+-- Of the decisions named by $2 (epochs) and $3 (sequences): claims that are settled or kept apart.
+select c.epoch, c.sequence, c.code
+from claims c join unnest($2::bigint[], $3::bigint[]) as asked (epoch, sequence) using (epoch, sequence)
+where c.campaign_no = $1
 union all
-select sequence, code from quarantine where campaign_no = $1 and epoch = $2 and sequence between $3 and $4
+select q.epoch, q.sequence, q.code
+from quarantine q join unnest($2::bigint[], $3::bigint[]) as asked (epoch, sequence) using (epoch, sequence)
+where q.campaign_no = $1
 
 -- name: add
 insert into quarantine (campaign_no, epoch, sequence, claim, wave_no, offer_no, unit, nth, request_no, claimant, account,

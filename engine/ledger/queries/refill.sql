@@ -1,12 +1,3 @@
--- name: known_codes
-select c.epoch, c.sequence, c.code
-from claims c join unnest($2::bigint[], $3::bigint[]) as asked (epoch, sequence) using (epoch, sequence)
-where c.campaign_no = $1
-union all
-select q.epoch, q.sequence, q.code
-from quarantine q join unnest($2::bigint[], $3::bigint[]) as asked (epoch, sequence) using (epoch, sequence)
-where q.campaign_no = $1
-
 -- name: hold_cursor
 -- The compare-and-set of a step that leaves the cursor where it is.
 update cursors set moved_at = now() where campaign_no = $1 and epoch = $2 and last = $3 returning campaign_no
