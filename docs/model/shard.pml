@@ -59,6 +59,8 @@
 #define RECOVERIES (RESTARTS + STALE + PROMOTIONS + LEDGER_BACK + 1)    /* one for each fault, one that is overtaken */
 #endif
 
+#define REFUSALS 4        /* a steward that is refused so often will be refused for ever */
+
 #define CLAIMS 5          /* places 1..4 for claims that are granted in one run; 0 is none */
 
 /* What the promises are about: facts of each claim that was ever granted, known to nobody in the system. */
@@ -93,6 +95,7 @@ byte   incarnations = 1;
 Ledger ledger, ledger_saved;
 bit    broken = 0;             /* ShardBroken: a person has to look */
 byte   recoveries = 0;
+byte   refusals = 0;           /* recoveries of the steward that leads, refused for a later one's sake */
 bit    no_more_faults = 0;
 
 /* --- guards: each is 1 in the code -------------------------------------------------------------------- */
@@ -122,7 +125,7 @@ bit    no_more_faults = 0;
 #endif
 
 #ifdef WITHOUT_CAS_ON_RAISE
-#define MAY_RAISE_FROM(epoch, last) (ledger.cursor_epoch <= epoch)
+#define MAY_RAISE_FROM(epoch, last) true
 #else
 #define MAY_RAISE_FROM(epoch, last) (ledger.cursor_epoch == epoch && ledger.cursor_last == last)
 #endif
@@ -149,6 +152,12 @@ bit    no_more_faults = 0;
 #define FOLLOWS(first, last) true
 #else
 #define FOLLOWS(first, last) (first == last + 1)
+#endif
+
+#ifdef WITHOUT_COMPARE         /* recovery.py: _lost_nothing */
+#define SAME true
+#else
+#define SAME same
 #endif
 
 #ifdef WITHOUT_INCARNATION_AT_BIND
@@ -204,8 +213,7 @@ inline settle(epoch, last, claim, done) {
     d_step {
         if
         :: CURSOR_IS(epoch, last) ->
-            /* the unique keys are the last line: they are never needed */
-            assert(ledger.claims[claim_claimant[claim]] == 0 || ledger.claims[claim_claimant[claim]] == claim);
+            assert(ledger.claims[claim_claimant[claim]] == 0);              /* P2: the unique key is never needed */
             ledger.claims[claim_claimant[claim]] = claim;
             count_ledger();
             assert(ledger_used <= STOCK);                                   /* P1 */
@@ -251,7 +259,7 @@ inline acknowledge(claim) {
 }
 
 proctype Gateway() {
-    byte epoch = 1, live_epoch, claimant, claim, s, asked = 0, i = 0;
+    byte epoch = 1, latest_epoch = 1, live_epoch, claimant, claim, s, asked = 0, i = 0;
     mtype reply;
     do
     :: asked < ASKS ->
@@ -268,7 +276,8 @@ again:
         };
         if
         :: reply == NEW || reply == HELD ->
-            assert(live_epoch >= epoch);        /* whoever has seen a later epoch does not sell in an earlier one */
+            assert(live_epoch >= latest_epoch);     /* whoever has seen a later epoch does not sell in an earlier one */
+            latest_epoch = live_epoch;
             if
             :: ACK <= LOGGED -> acknowledge(claim)
             :: ACK == REPLICATED && IS_REPLICATED(s, claim) -> acknowledge(claim)
@@ -367,16 +376,19 @@ proctype Steward() {
     byte loaded[CLAIMANTS];
 end:
     do
-    :: NEEDS_RECOVERY && recoveries < RECOVERIES ->
+    :: NEEDS_RECOVERY && recoveries < RECOVERIES && refusals < REFUSALS ->
         /* The lease of the other one has run out: leases.py. A lease that the store has seen from a ledger's lost
            future is outdone. */
         d_step {
             recoveries++;
             s = current;
 #ifdef WITHOUT_TERM_ABOVE_STORE
-            ledger.lease_term++;
+            ledger.lease_term = ledger.lease_term + (ledger.lease_holder != _pid);
 #else
-            ledger.lease_term = (server[s].head_lease > ledger.lease_term -> server[s].head_lease : ledger.lease_term) + 1;
+            if      /* steward.py, _lose */
+            :: server[s].head_lease > ledger.lease_term -> ledger.lease_term = server[s].head_lease + 1
+            :: else -> ledger.lease_term = ledger.lease_term + (ledger.lease_holder != _pid)
+            fi;
 #endif
             ledger.lease_holder = _pid;
             term = ledger.lease_term
@@ -401,7 +413,11 @@ close_epoch:
             :: else -> skip
             fi
         };
-        if :: !done -> goto given_up :: else -> skip fi;
+        if
+        :: !done && ledger.lease_holder == _pid -> recoveries--; refusals++; goto given_up
+        :: !done && ledger.lease_holder != _pid -> goto given_up
+        :: else -> skip
+        fi;
 #ifdef WITHOUT_CURSOR_FIRST
         d_step { epoch = ledger.cursor_epoch; last = ledger.cursor_last };
 #endif
@@ -476,7 +492,7 @@ close_epoch:
             d_step { same_as_ledger() }
         };
         if
-        :: same ->
+        :: SAME ->
             atomic {                                                    /* rebind.lua */
                 reconnect();
                 if
@@ -622,9 +638,10 @@ init {
     };
     timeout;
     d_step {
+        assert(refusals < REFUSALS);
         assert(!broken);                                    /* nobody has to look: each of these mends itself */
         if
-        :: recoveries < RECOVERIES ->                       /* else the run was cut short: it says nothing of its end */
+        :: !NEEDS_RECOVERY ->                               /* else the run was cut short: it says nothing of its end */
             assert(server[current].head_incarnation == server[current].incarnation);    /* P4: it sells again */
             claim = 1;
             do
