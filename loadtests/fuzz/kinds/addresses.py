@@ -16,7 +16,7 @@ _PLACES: Final = (
     b"/v1/waves/%b", b"/v1/waves/%b/claims", b"/v1/waves/%b/tickets", b"/v1/campaigns/%b", b"/problems/%b", b"/v1/ops/waves/%b",
     b"/v1/ops/campaigns/%b", b"/v1/ops/waves/%b/report", b"/v1/ops/waves/%b/audit", b"/v1/me/%b", b"/v1/%b", b"/%b",
     b"/v1/waves?x=%b", b"/v1/time?%b=%b", b"/docs/%b", b"//%b", b"/v1//waves/%b", b"/v1/waves/%b/", b"/v1/waves/%b/claims/x",
-    b"/v1/ops/campaigns/x?dry_run=%b&reason=%b",
+    b"/v1/ops/campaigns/x?dry_run=%b&reason=%b", b"/v1/waves/%b?%b", b"/v1/ops/campaigns?%b=%b",
 )  # fmt: skip
 _METHODS: Final = (
     b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"PATCH", b"OPTIONS", b"TRACE", b"PROPFIND", b"SEARCH", b"PURGE", b"LINK",

@@ -83,7 +83,17 @@ def bad_files(draw: Random, kit: Kit, number: int) -> Case:
     """A campaign file, with or without lists, that is none; or `If-Match` that names no revision."""
     text = draw.choice(_FILES).replace(b"{id}", kit.campaign)
     content_type, extra = draw.choice(_TYPES), b""
-    query = draw.choice((b"", b"?dry_run=1", b"?dry_run=%00", b"?dry_run=1&reason=%00", b"?reason=" + b"x" * 3_000))
+    query = draw.choice(
+        (
+            b"",
+            b"?dry_run=1",
+            b"?dry_run=%00",
+            b"?dry_run=1&reason=%00",
+            b"?reason=%ff%c0%af",
+            b"?reason=%ed%a0%80&dry_run=%0a",
+            b"?reason=" + b"x" * 3_000,
+        )
+    )
     if content_type == b"application/json" and draw.random() < 0.8:
         lists = draw.choice(
             (b"[]", b'{"a":1}', b'{"a":[1]}', b'{"":"x"}', b'{"a":"x","a":"y"}', b'{"\\u0000":["a"]}', b"null")
