@@ -1,0 +1,308 @@
+"""Everything that a drop runs on, as processes of their own that end with this one, and a proxy on each line.
+
+    clients ─▶ gateway-1, gateway-2 ─▶ Redis, Postgres ◀─ writer-1, writer-2, steward-1, steward-2
+
+A line is named by who speaks and whom to: ("gateway-1", "redis"), ("clients", "gateway-2"). A role that ends is started
+again, as a supervisor would, unless a fault holds it down.
+"""
+
+import asyncio
+import os
+import shutil
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any, Final
+
+import asyncpg
+import redis.asyncio
+from msgspec.structs import replace
+from redis.exceptions import RedisError
+
+from engine.embedded.child import Child, Insistence
+from engine.embedded.files import private_folder
+from engine.embedded.ports import free_port
+from engine.embedded.postgres import EmbeddedPostgres
+from engine.embedded.redis import EmbeddedRedis
+from engine.embedded.role import RoleProcess
+from engine.embedded.up import environment_of
+from engine.errors import CannotRun, SettingsError
+from engine.ledger.migrate import migrate
+from engine.settings import Settings, load_settings
+from loadtests.chaos.proxy import LOOPBACK, Proxy
+
+ROLES: Final = ("gateway-1", "gateway-2", "writer-1", "writer-2", "steward-1", "steward-2")
+GATEWAYS: Final = ROLES[:2]
+STORES: Final = ("redis", "postgres")
+LINES: Final = tuple((role, store) for role in ROLES for store in STORES) + tuple(
+    ("clients", gateway) for gateway in GATEWAYS
+)
+"""Every line between two processes."""
+
+_ENDED_S: Final = 15.0
+_START_TRIES_S: Final = 60.0
+_LOOK_S: Final = 0.05
+
+
+class DisguisedChild(Child):
+    """A child with a few more variables in its environment: a clock that is off, say."""
+
+    more: Mapping[str, str] = {}
+
+    def start(self, command: Sequence[str | Path], *, environment: Mapping[str, str], **rest: Any) -> None:
+        """As the other, with `more`."""
+        super().start(command, environment={**environment, **self.more}, **rest)
+
+
+class RedisServer(EmbeddedRedis):
+    """The embedded Redis, to be killed, and started in other circumstances."""
+
+    child: DisguisedChild
+
+    def _new_child(self) -> Child:
+        return DisguisedChild("redis", self.folder / "redis.log", [Insistence(signal.SIGTERM, 10.0)])
+
+    async def command(self, *command: str | int) -> Any:
+        """Send it a command past everybody."""
+        async with redis.asyncio.Redis.from_url(self.url, socket_timeout=5.0) as client:
+            return await client.execute_command(*command)  # type: ignore[no-untyped-call]
+
+
+class PostgresServer(EmbeddedPostgres):
+    """The embedded Postgres."""
+
+
+Server = RedisServer | PostgresServer
+
+
+async def kill_server(server: Server) -> None:
+    """kill -9."""
+    if server.child.runs:
+        os.kill(server.child.pid, signal.SIGKILL)
+        await server.child.ended(_ENDED_S)
+    await server.stop()
+
+
+async def start_server(server: Server) -> None:
+    """Start it again. What a kill -9 leaves behind may take a moment to end: it is tried again until it works."""
+    deadline_s = time.monotonic() + _START_TRIES_S
+    while True:
+        try:
+            await server.start()
+        except CannotRun:
+            if time.monotonic() > deadline_s:
+                raise
+            await asyncio.sleep(0.2)
+        else:
+            return
+
+
+class Role:
+    """A role that is kept running: whoever ends it sees it come back, unless it is held down."""
+
+    def __init__(self, name: str, logs: Path, environment: Mapping[str, str]) -> None:
+        self.name = name
+        self.environment = dict(environment)
+        self.is_held = False
+        self.is_ready = False
+        self.ends = 0
+        """How often it ended without being killed here."""
+        self._process = RoleProcess(name.partition("-")[0], name, logs, stop_within_s=15.0)
+        self._keeper: asyncio.Task[None] | None = None
+
+    def keep(self) -> None:
+        """Start it, and again whenever it ends."""
+        self._keeper = asyncio.create_task(self._keep(), name=f"keeper of {self.name}")
+
+    async def ready(self) -> None:
+        """Wait until it is."""
+        while not self.is_ready:
+            await asyncio.sleep(_LOOK_S)
+
+    async def kill(self) -> None:
+        """kill -9, frozen or not; it stays down until `let_up`."""
+        self.is_held, self.is_ready = True, False
+        self._signal(signal.SIGKILL)
+        await self._process.child.ended(_ENDED_S)
+
+    def let_up(self) -> None:
+        """It may be started again."""
+        self.is_held = False
+
+    def freeze(self) -> None:
+        """SIGSTOP."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """SIGCONT."""
+        self._signal(signal.SIGCONT)
+
+    async def stop(self) -> None:
+        """End it in order."""
+        keeper, self._keeper = self._keeper, None
+        if keeper is not None:
+            keeper.cancel()
+            await asyncio.wait({keeper})
+        self.thaw()
+        self.is_ready = False
+        await self._process.stop()
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process.child.runs:
+            os.kill(self._process.child.pid, number)
+
+    async def _keep(self) -> None:
+        while True:
+            if not self.is_held and not self._process.child.runs:
+                self.ends += self.is_ready
+                self.is_ready = False
+                try:
+                    await self._process.start(self.environment)
+                    self.is_ready = True
+                except CannotRun:
+                    self.ends += not self.is_held
+                    await asyncio.sleep(0.3)
+            await asyncio.sleep(_LOOK_S)
+
+
+class Servers:
+    """All of it, in one folder."""
+
+    def __init__(self, folder: Path, secret: str, ack: str, settings: Mapping[str, Any]) -> None:
+        """Raises SettingsError where this version knows no such `ack`."""
+        self.folder = folder
+        self.ack = ack
+        self.lines: dict[tuple[str, str], Proxy] = {}
+        self.roles: dict[str, Role] = {}
+        self.redis = RedisServer(folder / "redis")
+        self.postgres = PostgresServer(folder / "postgres")
+        self.strays: list[Server] = []
+        """Servers that faults have started, and old masters: ended at the end."""
+        self._secret = secret
+        self._more = dict(settings)
+        self._stack = AsyncExitStack()
+        self._settings_of(ack)
+
+    def _settings_of(self, ack: str) -> Settings:
+        return load_settings(
+            {}, data=str(self.folder), ack=ack, secret=self._secret, jwt_secret=self._secret, **self._more
+        )
+
+    async def start(self) -> None:
+        """Servers, proxies, roles. Call `stop` afterwards in any case."""
+        for server in (self.redis, self.postgres):
+            await start_server(server)
+        await migrate(self.postgres.url, replace(self._settings_of("memory"), database_url=self.postgres.url))
+        ports = {name: free_port(self.folder / f"{name}.port") for name in GATEWAYS}
+        for line in LINES:
+            port = {"redis": self.redis.port, "postgres": self.postgres.port, **ports}[line[1]]
+            self.lines[line] = await self._stack.enter_async_context(Proxy(LOOPBACK, port))
+        private_folder(self.folder / "logs")
+        for name in ROLES:
+            self.roles[name] = Role(name, self.folder / "logs", self._environment(name, ports.get(name, 0)))
+        await self.start_roles(self.ack)
+
+    async def start_roles(self, ack: str) -> None:
+        """Start the roles, or start them anew under that `ack`."""
+        self.ack = ack
+        self._settings_of(ack)
+        await asyncio.gather(*(role.stop() for role in self.roles.values()))
+        for role in self.roles.values():
+            role.environment["DROPWAVE_ACK"] = ack
+            role.is_held = False
+            role.keep()
+        async with asyncio.timeout(_START_TRIES_S):
+            await asyncio.gather(*(role.ready() for role in self.roles.values()))
+
+    async def stop(self) -> None:
+        """End everything."""
+        self.mend_lines()
+        for server in self._servers():  # a server that was frozen would hold up the others' ends
+            if server.child.runs:
+                os.kill(server.child.pid, signal.SIGCONT)
+        await asyncio.gather(*(role.stop() for role in self.roles.values()))
+        await self._stack.aclose()
+        for server in self._servers():
+            if isinstance(server, RedisServer):
+                await kill_server(server)
+            await server.stop()
+
+    def _servers(self) -> list[Server]:
+        return [self.redis, self.postgres, *self.strays]
+
+    def _environment(self, name: str, port: int) -> dict[str, str]:
+        redis_line, postgres_line = (self.lines[name, store] for store in STORES)
+        settings = replace(
+            self._settings_of(self.ack),
+            redis_url=redis_line.url_of(self.redis.url),
+            database_url=postgres_line.url_of(self.postgres.url),
+            port=port,
+        )
+        return environment_of(settings)
+
+    def gateway_url(self, name: str) -> str:
+        """Where clients reach a gateway."""
+        return f"http://{LOOPBACK}:{self.lines['clients', name].port}"
+
+    def lines_to(self, store: str) -> list[Proxy]:
+        """Every line to that store."""
+        return [line for (_, to), line in self.lines.items() if to == store]
+
+    def mend_lines(self) -> None:
+        """Every line passes again."""
+        for line in self.lines.values():
+            line.delay_s = 0.0
+            line.resume()
+
+    async def lead_to_redis(self, server: RedisServer, *, but: str = "") -> None:
+        """The name of the hot store means that server from now on, for everybody `but` one role."""
+        for (role, store), line in self.lines.items():
+            if store == "redis" and role != but:
+                line.lead_to(server.port)
+                line.cut()
+
+    async def is_settled(self, campaign: str) -> bool:
+        """Whether the shard is bound here and the ledger's cursor stands at its last number."""
+        try:
+            head = f"{{{campaign}/0}}:head"
+            epoch, incarnation = await self.redis.command("HMGET", head, "epoch", "incarnation")
+            if not epoch or not incarnation:
+                return False
+            last = await self.redis.command("HGET", f"{{{campaign}/0}}:{epoch.decode()}:meta", "last")
+            row = await self.ask_ledger(
+                "select c.epoch, c.last from cursors c join campaigns using (campaign_no) where id = $1", campaign
+            )
+        except (RedisError, OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            return False
+        return bool(row) and last is not None and (row[0]["epoch"], row[0]["last"]) == (int(epoch), int(last))
+
+    async def ask_ledger(self, query: str, *arguments: object) -> list[asyncpg.Record]:
+        """Rows of the ledger, past everybody."""
+        connection = await asyncpg.connect(self.postgres.url, timeout=5.0)
+        try:
+            return list(await connection.fetch(query, *arguments, timeout=30.0))
+        finally:
+            await connection.close()
+
+    def audit_environment(self) -> dict[str, str]:
+        """For `dropwave audit`, past every proxy. It asks for no `ack`: it only reads."""
+        settings = replace(
+            self._settings_of("memory"), redis_url=self.redis.url, database_url=self.postgres.url, log_level="error"
+        )
+        return environment_of(settings)
+
+
+def knows_ack(ack: str) -> bool:
+    """Whether this version has that level."""
+    try:
+        load_settings({}, ack=ack)
+    except SettingsError:
+        return False
+    return True
+
+
+def remove(folder: Path) -> None:
+    """Remove what a run has left."""
+    shutil.rmtree(folder, ignore_errors=True)
