@@ -205,7 +205,9 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
         self._must_be_below("drain_idle_ms", "drain_ms", "waiting for idle connections must leave time for busy ones")
         if self.ack == "replicated":
             self._must_be_below(
-                "replica_wait_ms", "redis_timeout_ms", "Redis must have said how many replicas have it before it is given up"
+                "replica_wait_ms",
+                "redis_timeout_ms",
+                "Redis must have said how many replicas have it before it is given up",
             )
         acknowledged_ms = {"settled": self.settle_deadline_ms, "replicated": self.replica_wait_ms}.get(self.ack, 0)
         answered_ms = self.claim_deadline_ms + acknowledged_ms

@@ -30,6 +30,7 @@ from engine.gateway.keyring import Keyring
 from engine.gateway.parts import GatewayParts, OpsPart
 from engine.gateway.server import Gateway
 from engine.hotstore.store import HotStore
+from engine.hotstore.watch import PromiseWatch
 from engine.ledger.campaigns import Applied, all_catalogues, apply_campaign, plan_campaign
 from engine.ledger.cursors import all_cursors
 from engine.ledger.database import Ledger
@@ -150,10 +151,14 @@ def gateway_services(stores: Stores, settings: Settings) -> list[Service]:
         return {cursor.campaign: cursor.place for cursor in await all_cursors(stores.ledger)}
 
     settled_watch = SettledWatch(places, settings) if settings.ack == "settled" else None
-    desks = Desks(stores.hot_store, board, clock, archive, settled_watch, settings)
+    promise_watch, ledger_watch = PromiseWatch(stores.hot_store), LedgerWatch(stores.ledger, settings)
+
+    def keeps_promise() -> bool:
+        return promise_watch.kept and ledger_watch.keeps_promise
+
+    desks = Desks(stores.hot_store, board, clock, archive, settled_watch, settings, keeps_promise)
     keyring = Keyring.of(settings)
     tokens = TokenUpkeep(keyring.token_keys, settings)
-    ledger_watch = LedgerWatch(stores.ledger, settings)
     parts = GatewayParts(
         settings=settings,
         desks=desks,
@@ -162,10 +167,10 @@ def gateway_services(stores: Stores, settings: Settings) -> list[Service]:
         tickets=TicketBook(keyring.ticket_keys),
         tokens=tokens.reader,
         ops=ops_part(stores, settings),
-        can_acknowledge=lambda: settings.ack != "settled" or ledger_watch.ready,
+        can_acknowledge=lambda: keeps_promise() and (settings.ack != "settled" or ledger_watch.ready),
     )
     # The desks hear from the board's first reading; the server comes last and goes first.
-    return [desks, board, tokens, ledger_watch, Gateway(parts)]
+    return [desks, board, tokens, promise_watch, ledger_watch, Gateway(parts)]
 
 
 def ops_part(stores: Stores, settings: Settings) -> OpsPart:

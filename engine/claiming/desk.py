@@ -14,29 +14,34 @@ What an ask can go through, and how it ends:
       … past `not_after`, nothing held, same epoch     busy        the lost call cannot decide it any more
       … refused for what may pass (see PASSING)        outcome_unknown
       … still no answer at the deadline                outcome_unknown
+    told of a claim that too few replicas have         outcome_unknown   (`ack: replicated`)
 
 The lost call may still lie in a socket's buffer when the repetition is answered. Where that was granted it does
 no harm: before `not_after` the lost call finds the claim, after it the script decides nothing new. But where the
 repetition was told, say, that the wave is not open yet, the lost call may come when it is, and be granted.
+
+With `ack: replicated` whoever is told of a claim, granted or held before, waits until the replicas have it: a refusal
+that shows a claim would else be an acknowledgement. Other refusals go out at once. An offer may be sold out by a claim
+that is lost with its master later; whoever was told so has lost nothing, and whoever asks again may get the unit.
 """
 
 import asyncio
 import secrets
 import time
 from collections import deque
-from enum import Enum, auto
 
 import structlog
 
 from engine.claiming.clock import StoreClock
 from engine.claiming.pace import Pace
 from engine.claiming.presence import Presence
+from engine.claiming.waiting import Place, Trial, Waiting
 from engine.domain.codes import new_code
-from engine.domain.outcome import Ask, Outcome, RefusalCode, Refused
+from engine.domain.outcome import Ask, Claimed, Outcome, RefusalCode, Refused
 from engine.errors import HotStoreError, HotStoreUnavailable
 from engine.hotstore.decide import Batch, Late, decide
 from engine.hotstore.scripts import Fenced, OtherEpoch
-from engine.hotstore.store import HotStore
+from engine.hotstore.store import HotStore, Line
 from engine.settings import Settings
 from engine.telemetry import (
     CLAIM_BATCH_SIZE,
@@ -45,8 +50,9 @@ from engine.telemetry import (
     CLAIM_STEP_SECONDS,
     CLAIMS_ABANDONED,
     CLAIMS_SHED,
+    CLAIMS_UNREPLICATED,
 )
-from engine.telemetry.tracing import shared_span, traced_here
+from engine.telemetry.tracing import shared_span
 
 log = structlog.get_logger(__name__)
 
@@ -68,6 +74,9 @@ PASSING = frozenset(
 )
 """Refusals whose reason may be gone a moment later. The others stay, so a lost call meets them too."""
 
+TELLING_OF_CLAIMS = frozenset({RefusalCode.ALREADY_CLAIMED, RefusalCode.LIMIT_REACHED})
+"""Refusals for what is held: they are as good as the claims that they tell of."""
+
 RETRY_PAUSE_MS = 20
 RETRY_PAUSE_MAX_MS = 250
 """Pause before a lost call is repeated, doubled each time: a restarting Redis is not hammered."""
@@ -75,48 +84,6 @@ BUSY_WAIT_MAX_S = 10.0
 """Nobody is sent away for longer: what the queue looks like by then is anybody's guess."""
 UNAVAILABLE_TRIES = 2
 """A connection that had died unnoticed is replaced once; a second failure means that Redis is away."""
-
-
-class Place(Enum):
-    """Where an ask is. A client may leave wherever it is, which is noticed a moment later."""
-
-    QUEUE = auto()
-    DESERTED = auto()
-    """In the queue, and its client has gone."""
-    SCRIPT = auto()
-    OUT = auto()
-    """Never written."""
-
-
-class Waiting:
-    """An ask in the queue, with the code that it will be given and the future of who waits."""
-
-    __slots__ = ("arrived_s", "ask", "code", "outcome", "place", "trace")
-
-    def __init__(self, ask: Ask, code: str, outcome: "asyncio.Future[Outcome]", arrived_s: float) -> None:
-        self.ask = ask
-        self.code = code
-        self.outcome = outcome
-        self.arrived_s = arrived_s
-        self.place = Place.QUEUE
-        self.trace = traced_here()
-
-    def end(self, outcome: Outcome) -> None:
-        """Give the answer; a client that is gone has cancelled its future."""
-        if not self.outcome.done():
-            self.outcome.set_result(outcome)
-
-
-class Trial:
-    """How the sending of one batch has gone so far. `lost`: a call was written and had no answer."""
-
-    __slots__ = ("first_epoch", "lost", "not_after_ms", "unavailable")
-
-    def __init__(self, not_after_ms: int, epoch: int) -> None:
-        self.not_after_ms = not_after_ms
-        self.first_epoch = epoch
-        self.lost = False
-        self.unavailable = 0
 
 
 class Desk:
@@ -272,12 +239,16 @@ class Desk:
                 return
             await asyncio.sleep(pause_ms / 1000)
             pause_ms = min(2 * pause_ms, RETRY_PAUSE_MAX_MS)
+            # Only the wait for the replicas may have been lost: who has an answer must not be decided once more.
+            batch = [waiting for waiting in batch if not waiting.outcome.done()]
+            if not batch:
+                return
 
     async def _try(self, batch: list[Waiting], trial: "Trial") -> Refused | None:
         """Send once, or again at once where that is sure to be no repetition. None: every ask has its answer."""
         while True:
             try:
-                decided = await self._send(batch, trial.not_after_ms)
+                await self._send(batch, trial)
             except OtherEpoch as error:
                 if error.epoch < self.epoch:
                     return RECOVERING  # this server is behind what we have seen: it must not sell
@@ -295,29 +266,62 @@ class Desk:
                 log.warning("reply lost", campaign=self._campaign, claims=len(batch), error=str(error))
                 return OUTCOME_UNKNOWN
             else:
-                self._hand_out(batch, decided, trial)
                 return None
 
-    async def _send(self, batch: list[Waiting], not_after_ms: int) -> Batch:
+    async def _send(self, batch: list[Waiting], trial: Trial) -> None:
+        """One call, after which every ask of the batch has its answer. Raises what `decide` raises, or ReplyLost."""
         asks = [(waiting.ask, waiting.code) for waiting in batch]
         traces = [waiting.trace for waiting in batch if waiting.trace is not None]
-        with shared_span("claim.batch", traces, campaign=self._campaign, claims=len(batch)):
-            decided = await decide(
-                self._store, self._campaign, self.epoch, asks, not_after_ms, self._settings.log_lag_max
-            )
-        self._clock.heard(decided.now_ms)
-        return decided
+        epoch = self.epoch  # a later one may be seen while the call is under way
+        async with self._store.line() as line:
+            with shared_span("claim.batch", traces, campaign=self._campaign, claims=len(batch)):
+                decided = await decide(
+                    line, self._campaign, epoch, asks, trial.not_after_ms, self._settings.log_lag_max
+                )
+            self._clock.heard(decided.now_ms)
+            promised = self._hand_out(batch, decided, trial, epoch)
+            if promised:
+                await self._tell_what_is_replicated(line, promised)
 
-    def _hand_out(self, batch: list[Waiting], decided: Batch, trial: Trial) -> None:
+    def _hand_out(
+        self, batch: list[Waiting], decided: Batch, trial: Trial, epoch: int
+    ) -> list[tuple[Waiting, Outcome]]:
+        """Give every ask its answer, but those that have to wait for the replicas: these come back."""
         same_epoch = self.epoch == trial.first_epoch
+        promised = []
         for waiting, answer in zip(batch, decided.answers, strict=True):
             if isinstance(answer, Late):
                 waiting.end(BUSY if same_epoch or not trial.lost else OUTCOME_UNKNOWN)
             elif trial.lost and isinstance(answer, Refused) and answer.code in PASSING:
                 waiting.end(OUTCOME_UNKNOWN)
+            elif self._settings.ack == "replicated" and _tells_of_new_claim(answer, epoch):
+                promised.append((waiting, answer))
             else:
                 waiting.end(answer)
+        return promised
+
+    async def _tell_what_is_replicated(self, line: Line, promised: list[tuple[Waiting, Outcome]]) -> None:
+        """On the connection of the call: for that one, Redis knows how far its replicas have to be."""
+        began_s = time.monotonic()
+        reached = await line.replicas(self._settings.replicas, self._settings.replica_wait_ms)
+        CLAIM_STEP_SECONDS.labels("replicas").observe(time.monotonic() - began_s)
+        are_enough = reached >= self._settings.replicas
+        if not are_enough:
+            CLAIMS_UNREPLICATED.inc(len(promised))
+            log.warning("too few replicas", campaign=self._campaign, claims=len(promised), replicas=reached)
+        for waiting, outcome in promised:
+            waiting.end(outcome if are_enough else OUTCOME_UNKNOWN)
 
     def _end_all(self, batch: list[Waiting], refusal: Refused) -> None:
         for waiting in batch:
             waiting.end(refusal)
+
+
+def _tells_of_new_claim(outcome: Outcome, epoch: int) -> bool:
+    """Whether it tells of a claim of this epoch. Those of earlier ones were in the ledger before it began.
+
+    The claim of another account is not shown; it may be a new one.
+    """
+    if isinstance(outcome, Claimed):
+        return outcome.claim.epoch >= epoch
+    return outcome.code in TELLING_OF_CLAIMS and (outcome.claim is None or outcome.claim.epoch >= epoch)

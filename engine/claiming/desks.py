@@ -1,6 +1,6 @@
 """All desks of a process: one for each campaign in the hot store, and the archive for the others."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -10,7 +10,7 @@ from engine.claiming.clock import StoreClock
 from engine.claiming.desk import BUSY, OUTCOME_UNKNOWN, RECOVERING, Desk
 from engine.claiming.presence import Presence
 from engine.claiming.settled import SettledWatch
-from engine.domain.outcome import Ask, Claimed, Outcome
+from engine.domain.outcome import Ask, Outcome
 from engine.errors import LedgerError
 from engine.hotstore.store import HotStore
 from engine.hotstore.view import ShardView
@@ -30,13 +30,16 @@ class Desks:
         archive: Archive,
         settled_watch: SettledWatch | None,
         settings: Settings,
+        keeps_promise: Callable[[], bool] = lambda: True,
     ) -> None:
+        """`keeps_promise`: whether the stores, as they are set now, can keep what `ack` promises."""
         self._store = store
         self._board = board
         self._clock = clock
         self._archive = archive
         self._settled_watch = settled_watch
         self._settings = settings
+        self._keeps_promise = keeps_promise
         self._desks: dict[str, Desk] = {}
         self._stopping = False
         board.watchers.append(self._see)
@@ -62,9 +65,11 @@ class Desks:
     async def claim(self, live: LiveWave, ask: Ask, presence: Presence | None = None) -> Outcome:
         """The outcome of this ask, once the promise of `ack` holds. Never raises for what happens to a store.
 
+        It holds for a claim that a refusal shows, too.
+
         CancelledError where the client leaves while it waits for its decision.
         """
-        if self._stopping:
+        if self._stopping or not self._keeps_promise():
             return BUSY
         desk = self._desks.get(live.catalogue.id)
         if not live.loaded:
@@ -73,7 +78,11 @@ class Desks:
             return RECOVERING
         epoch = desk.epoch  # the one that decides is this or a later one; by the time of the answer it may be over
         outcome = await desk.claim(ask, presence)
-        if self._settled_watch is None or not isinstance(outcome, Claimed) or outcome.claim.epoch < epoch:
+        if outcome.claim is None:
+            return outcome
+        if not self._keeps_promise():
+            return OUTCOME_UNKNOWN
+        if self._settled_watch is None or outcome.claim.epoch < epoch:
             return outcome  # what an earlier epoch held was in the ledger before this epoch began
         settled = await self._settled_watch.wait(live.catalogue.id, outcome.claim)
         return outcome if settled else OUTCOME_UNKNOWN

@@ -1,8 +1,11 @@
 """Commands that run: everything on one machine, or one role each."""
 
+from typing import get_args
+
 import click
 
 from engine.cli.options import data_option, role_settings, run
+from engine.domain.outcome import Ack
 from engine.embedded.running import Running
 from engine.embedded.up import up as run_up
 from engine.ledger.migrate import migrate as run_migrations
@@ -15,7 +18,7 @@ from engine.wiring import connected, gateway_services, hot_store_first, run_role
 @click.option("--host", help="Address to listen on (default: 127.0.0.1).")
 @click.option("--port", type=int, help="Port to listen on; 0 takes a free one (default: 8080).")
 @click.option("--workers", type=int, help="Gateway processes on that port (default: 1).")
-@click.option("--ack", type=click.Choice(["memory", "logged", "settled"]), help="What a reply waits for.")
+@click.option("--ack", type=click.Choice(get_args(Ack)), help="What a reply waits for.")
 def up(data: str | None, host: str | None, port: int | None, workers: int | None, ack: str | None) -> None:
     """Run everything on this machine: Redis, Postgres, steward, writer, gateways. Ctrl-C stops it."""
     settings = role_settings("up", data=data, host=host, port=port, workers=workers, ack=ack)

@@ -27,6 +27,8 @@ from engine.embedded.redis import EmbeddedRedis
 from engine.embedded.role import RoleProcess
 from engine.embedded.running import Running, address_of, publish, withdraw
 from engine.embedded.upkeep import Part, Upkeep
+from engine.errors import AckImpossible
+from engine.hotstore.promises import MAX_LAG_S
 from engine.ledger.migrate import migrate
 from engine.settings import PREFIX, Settings
 from engine.telemetry import RESTARTS, Tally
@@ -113,6 +115,12 @@ class Machine:
         redis_url, database_url = settings.redis_url, settings.database_url
         if redis_url:
             self._say(f"Redis at {address_of(redis_url)}, not started here")
+        elif settings.ack == "replicated":
+            raise AckImpossible(
+                f"ack=replicated needs a Redis with {settings.replicas} or more replicas on machines of their own, and"
+                f" the one that `up` starts has none: name one in DROPWAVE_REDIS_URL, set to min-replicas-to-write"
+                f" {settings.replicas} (or more) and min-replicas-max-lag {MAX_LAG_S} (or less)"
+            )
         else:
             redis_url = await self._start_server(EmbeddedRedis(self._data / "redis"))
         if database_url:

@@ -11,7 +11,7 @@ from engine.errors import ActOutrun, ActRefused, HotStoreError
 from engine.hotstore import keys
 from engine.hotstore.records import claim_of_line, to_json
 from engine.hotstore.scripts import ACT, CLAIM
-from engine.hotstore.store import Argument, HotStore
+from engine.hotstore.store import Argument, HotStore, Line
 
 
 class Late(Struct, frozen=True):
@@ -27,7 +27,7 @@ class Batch(Struct, frozen=True):
 
 
 async def decide(
-    store: HotStore,
+    store: HotStore | Line,
     campaign: str,
     epoch: int,
     asks: Sequence[tuple[Ask, str]],

@@ -10,7 +10,7 @@ from importlib.resources import files
 from typing import Any
 
 from engine.errors import HotStoreError, HotStoreUnavailable, LeaseLost
-from engine.hotstore.store import Argument, HotStore
+from engine.hotstore.store import Argument, HotStore, Line
 
 _INCLUDE = re.compile(r"^-- include (\S+)$", re.MULTILINE)
 
@@ -41,7 +41,7 @@ class Script:
         self.sha = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
 
     async def run(
-        self, store: HotStore, keys: Sequence[str | bytes], arguments: Sequence[Argument]
+        self, store: HotStore | Line, keys: Sequence[str | bytes], arguments: Sequence[Argument]
     ) -> tuple[str, list[Any]]:
         """Call it; the reply's first word, and the rest.
 

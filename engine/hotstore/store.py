@@ -6,7 +6,8 @@ about. What may be repeated is repeated by whoever knows that it may (the desk, 
 
 import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import redis.asyncio as redis
@@ -15,8 +16,8 @@ import structlog
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from engine.domain.outcome import Ack
 from engine.errors import AckImpossible, CannotRun, HotStoreError, HotStoreUnavailable, ReplyLost
+from engine.hotstore.promises import Ask, broken_promise, check_assertions
 from engine.settings import Settings
 from engine.telemetry import HOT_STORE_FAILURES
 
@@ -29,16 +30,6 @@ CONNECTIONS_MAX = 32
 holds is served 32 at a time, and waits for its turn at most as long as for an answer."""
 
 VERSION_MIN = (6, 2)
-
-NEEDED_FOR_LOGGED = {
-    "appendonly": "yes",
-    "appendfsync": "always",
-    "no-appendfsync-on-rewrite": "no",
-}
-"""Without these a reply can be sent before its claim is on disk (DESIGN 4)."""
-
-NEEDED_ALWAYS = {"maxmemory-policy": "noeviction"}
-"""Any other policy throws holders away: limits would be forgotten."""
 
 _NOTHING_DONE = (
     "OOM ",
@@ -58,14 +49,19 @@ write, which every script here makes its log entry."""
 class HotStore:
     """One Redis, as this process reaches it."""
 
-    def __init__(self, pool: redis.BlockingConnectionPool, ack: Ack) -> None:
+    def __init__(self, pool: redis.BlockingConnectionPool, settings: Settings) -> None:
         self._pool = pool
-        self._ack = ack
-        self._broken_ack = ""
+        self._settings = settings
+        self._broken_promise = ""
+        """What the last new connection found wrong with the server's settings."""
 
     @classmethod
     async def connect(cls, url: str, settings: Settings) -> "HotStore":
-        """Connect, and check version and settings. Raises HotStoreUnavailable, CannotRun, AckImpossible."""
+        """Connect, and check version and settings.
+
+        Raises HotStoreUnavailable, CannotRun, AckImpossible, SettingsError.
+        """
+        check_assertions(settings)
         pool = redis.BlockingConnectionPool.from_url(
             url,
             max_connections=CONNECTIONS_MAX,
@@ -75,14 +71,14 @@ class HotStore:
             socket_timeout=settings.redis_timeout_ms / 1000,
             socket_connect_timeout=settings.redis_connect_timeout_ms / 1000,
         )
-        store = cls(pool, settings.ack)
+        store = cls(pool, settings)
         pool.connection_kwargs["redis_connect_func"] = store._greet
         try:
             await store._check_version()
         except BaseException as error:
             await store.close()
-            if store._broken_ack:
-                raise AckImpossible(store._broken_ack) from error
+            if store._broken_promise:
+                raise AckImpossible(store._broken_promise) from error
             raise
         return store
 
@@ -108,9 +104,28 @@ class HotStore:
         try:
             return await self.call("EVALSHA", sha, len(keys), *keys, *arguments)
         except HotStoreError as error:
-            if not isinstance(error.__cause__, failures.NoScriptError):
+            if not _is_unknown_script(error):
                 raise
         return await self.call("EVAL", source, len(keys), *keys, *arguments)
+
+    @asynccontextmanager
+    async def line(self) -> "AsyncIterator[Line]":
+        """One connection for the time of the block: for what a connection knows of itself, as `Line.replicas`."""
+        connection = await self._connection()
+        try:
+            yield Line(connection)
+        finally:
+            await self._pool.release(connection)
+
+    async def broken_promise(self) -> str:
+        """Why the server as it is set now cannot keep `ack`; empty where it can. Raises HotStoreError."""
+        try:
+            async with self.line() as line:
+                return await line.broken_promise(self._settings)
+        except HotStoreUnavailable:
+            if self._broken_promise:  # a new connection was made, and has found it out
+                return self._broken_promise
+            raise
 
     async def time_ms(self) -> int:
         """The store's clock."""
@@ -123,32 +138,8 @@ class HotStore:
         return next(line.partition(":")[2] for line in info.splitlines() if line.startswith("master_replid:"))
 
     async def _exchange(self, commands: Sequence[Sequence[Argument]], wait_s: float | None) -> list[Any]:
-        connection = await self._connection()
-        # Connections are cut without waiting for the other end: one that has fallen silent would not say goodbye.
-        try:
-            packed = connection.pack_commands(commands) if len(commands) > 1 else connection.pack_command(*commands[0])
-            await connection.send_packed_command(packed, check_health=False)
-            return [await _answer(connection, wait_s) for _ in commands]
-        except failures.ResponseError as error:
-            if len(commands) > 1:  # answers of the commands behind it are still on their way
-                await connection.disconnect(nowait=True)
-            failure = _failure_of(error)
-            if not isinstance(error, failures.NoScriptError):  # which only asks for the script's text
-                HOT_STORE_FAILURES.labels("refused" if isinstance(failure, HotStoreUnavailable) else "error").inc()
-            raise failure from error
-        except failures.BusyLoadingError as error:
-            await connection.disconnect(nowait=True)
-            HOT_STORE_FAILURES.labels("refused").inc()
-            raise HotStoreUnavailable(f"Redis is loading its data: {error}") from error
-        except (failures.RedisError, OSError, TimeoutError) as error:
-            await connection.disconnect(nowait=True)
-            HOT_STORE_FAILURES.labels("lost").inc()
-            raise ReplyLost(f"Redis did not answer: {error}") from error
-        except asyncio.CancelledError:
-            await connection.disconnect(nowait=True)
-            raise
-        finally:
-            await self._pool.release(connection)
+        async with self.line() as line:
+            return await line.exchange(commands, wait_s)
 
     async def _connection(self) -> Any:
         try:
@@ -160,31 +151,88 @@ class HotStore:
     async def _greet(self, connection: Any) -> None:
         """Runs on each new connection: a Redis that came back with other settings must not be trusted."""
         await connection.on_connect()
-
-        async def ask(*command: str) -> Any:
-            await connection.send_command(*command, check_health=False)
-            return await connection.read_response()
-
-        wrong = await self._wrong_settings(ask)
-        if wrong:
-            self._broken_ack = f"Redis cannot keep ack={self._ack}: " + "; ".join(wrong)
-            log.error("redis settings cannot keep ack", ack=self._ack, wrong=wrong)
-            raise failures.ConnectionError(self._broken_ack)
-
-    async def _wrong_settings(self, ask: Any) -> list[str]:
-        found = _pairs(await ask("CONFIG", "GET", "*append*")) | _pairs(await ask("CONFIG", "GET", "maxmemory-policy"))
-        needed = NEEDED_ALWAYS | (NEEDED_FOR_LOGGED if self._ack in ("logged", "settled") else {})
-        return [
-            f"{name} is {found.get(name, 'unknown')}, needs {value}"
-            for name, value in needed.items()
-            if found.get(name) != value
-        ]
+        self._broken_promise = await broken_promise(_asker(connection), self._settings)
+        if self._broken_promise:
+            log.error("redis settings cannot keep ack", why=self._broken_promise)
+            raise failures.ConnectionError(self._broken_promise)
 
     async def _check_version(self) -> None:
         info = (await self.call("INFO", "server")).decode()
         version = next(line.partition(":")[2] for line in info.splitlines() if line.startswith("redis_version:"))
         if tuple(int(part) for part in version.split(".")[:2]) < VERSION_MIN:
             raise CannotRun(f"Redis is {version}; Dropwave needs 6.2 or newer (Valkey will do)")
+
+
+class Line:
+    """One connection to Redis, for the time of a block (`HotStore.line`)."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    async def exchange(self, commands: Sequence[Sequence[Argument]], wait_s: float | None = None) -> list[Any]:
+        """Send these in one go and return their answers. Raises as `HotStore.call` does."""
+        connection = self._connection
+        async with _failures_of(connection, answers=len(commands)):
+            packed = connection.pack_commands(commands) if len(commands) > 1 else connection.pack_command(*commands[0])
+            await connection.send_packed_command(packed, check_health=False)
+            return [await _answer(connection, wait_s) for _ in commands]
+
+    async def call_script(
+        self, sha: str, source: str, keys: Sequence[str | bytes], arguments: Sequence[Argument]
+    ) -> Any:
+        """As `HotStore.call_script`."""
+        try:
+            return (await self.exchange([["EVALSHA", sha, len(keys), *keys, *arguments]]))[0]
+        except HotStoreError as error:
+            if not _is_unknown_script(error):
+                raise
+        return (await self.exchange([["EVAL", source, len(keys), *keys, *arguments]]))[0]
+
+    async def replicas(self, count: int, wait_ms: int) -> int:
+        """How many replicas have all that Redis had done by this connection's last command; waits for `count` of them.
+
+        WAIT speaks of its own connection alone: on another one it would answer for that one's past. So a connection
+        that was lost is not made anew here. Raises ReplyLost, whatever happens: what was done before stays done.
+        """
+        if not self._connection.is_connected:
+            raise ReplyLost("the connection that has to be asked for its replicas is gone")
+        try:
+            return int((await self.exchange([["WAIT", count, wait_ms]]))[0])
+        except HotStoreError as error:
+            raise ReplyLost(f"not known which replicas have it: {error}") from error
+
+    async def broken_promise(self, settings: Settings) -> str:
+        """Why the server cannot keep `ack`; empty where it can. Raises as `HotStore.call` does."""
+        async with _failures_of(self._connection, answers=1):
+            return await broken_promise(_asker(self._connection), settings)
+
+
+@asynccontextmanager
+async def _failures_of(connection: Any, answers: int) -> AsyncIterator[None]:
+    """What redis and the network raise, as the error tree has it; the connection is cut where answers may come yet.
+
+    It is cut without waiting for the other end: one that has fallen silent would not say goodbye.
+    """
+    try:
+        yield
+    except failures.ResponseError as error:
+        if answers > 1:  # those of the commands behind it are still on their way
+            await connection.disconnect(nowait=True)
+        failure = _failure_of(error)
+        if not isinstance(error, failures.NoScriptError):  # which only asks for the script's text
+            HOT_STORE_FAILURES.labels("refused" if isinstance(failure, HotStoreUnavailable) else "error").inc()
+        raise failure from error
+    except failures.BusyLoadingError as error:
+        await connection.disconnect(nowait=True)
+        HOT_STORE_FAILURES.labels("refused").inc()
+        raise HotStoreUnavailable(f"Redis is loading its data: {error}") from error
+    except (failures.RedisError, OSError, TimeoutError) as error:
+        await connection.disconnect(nowait=True)
+        HOT_STORE_FAILURES.labels("lost").inc()
+        raise ReplyLost(f"Redis did not answer: {error}") from error
+    except asyncio.CancelledError:
+        await connection.disconnect(nowait=True)
+        raise
 
 
 async def _answer(connection: Any, wait_s: float | None) -> Any:
@@ -196,9 +244,16 @@ async def _answer(connection: Any, wait_s: float | None) -> Any:
         return await connection.read_response(timeout=math.inf)
 
 
-def _pairs(answer: list[bytes]) -> dict[str, str]:
-    texts = [part.decode() for part in answer]
-    return dict(zip(texts[::2], texts[1::2], strict=True))
+def _asker(connection: Any) -> Ask:
+    async def ask(*command: str) -> Any:
+        await connection.send_command(*command, check_health=False)
+        return await connection.read_response()
+
+    return ask
+
+
+def _is_unknown_script(error: HotStoreError) -> bool:
+    return isinstance(error.__cause__, failures.NoScriptError)
 
 
 def _failure_of(error: failures.ResponseError) -> HotStoreError:

@@ -6,7 +6,7 @@ sent twice either: what may be repeated is repeated by whoever knows that it may
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
@@ -27,7 +27,11 @@ NEEDED_FOR_SETTLED = {
     "full_page_writes": ("on",),
     "synchronous_commit": ("on", "remote_write", "remote_apply", "local"),
 }
-"""Without these a commit can be answered before it would survive a loss of power (DESIGN 4)."""
+"""Without these a commit can be answered before it would survive a loss of power (DESIGN 4).
+
+Of `synchronous_commit` only `off` is too little: all others wait for the disk of the server itself, and differ in what
+they wait for on its standbys (https://www.postgresql.org/docs/current/runtime-config-wal.html#GUC-SYNCHRONOUS-COMMIT).
+"""
 
 _KINDS = {LedgerUnavailable: "away", LedgerRefused: "refused"}
 _DATA = ("22", "23")
@@ -41,6 +45,7 @@ class Ledger:
 
     def __init__(self, pool: Any, settings: Settings) -> None:
         self._pool = pool
+        self._ack = settings.ack
         self._wait_s = settings.ledger_timeout_ms / 1000
         # One round trip: the transaction and its bounds. Postgres ends the session of a process that
         # stopped in mid-transaction, so that its locks do not outlive it by more than the bound.
@@ -94,6 +99,17 @@ class Ledger:
         """The first row of one statement, or None. Raises as `fetch` does."""
         rows = await self.fetch(query, *arguments)
         return rows[0] if rows else None
+
+    async def broken_promise(self) -> str:
+        """Why the server as it is set now cannot keep `ack`; empty where it can. Raises LedgerUnavailable."""
+        if self._ack != "settled":
+            return ""
+        try:
+            return _broken_promise(await self.fetch(_SQL["server_settings"], list(NEEDED_FOR_SETTLED)))
+        except LedgerUnavailable as error:
+            if isinstance(error.__cause__, AckImpossible):  # a new connection was made, and has found it out
+                return str(error)
+            raise
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Any]:
@@ -185,13 +201,17 @@ async def _check_ack(connection: Any, settings: Settings) -> None:
     """Runs on each new connection. Raises AckImpossible: setting, value found, value needed."""
     if settings.ack != "settled":
         return
-    found = {
-        row["name"]: row["setting"] for row in await connection.fetch(_SQL["server_settings"], list(NEEDED_FOR_SETTLED))
-    }
+    broken = _broken_promise(await connection.fetch(_SQL["server_settings"], list(NEEDED_FOR_SETTLED)))
+    if broken:
+        raise AckImpossible(broken)
+
+
+def _broken_promise(rows: Sequence[Any]) -> str:
+    """As this session has the settings: those of its role and its database included."""
+    found = {row["name"]: row["setting"] for row in rows}
     wrong = [
         f"{name} is {found.get(name, 'unknown')}, needs {' or '.join(values)}"
         for name, values in NEEDED_FOR_SETTLED.items()
         if found.get(name) not in values
     ]
-    if wrong:
-        raise AckImpossible("Postgres cannot keep ack=settled: " + "; ".join(wrong))
+    return "Postgres cannot keep ack=settled: " + "; ".join(wrong) if wrong else ""

@@ -13,6 +13,7 @@ from engine.ledger.database import Ledger
 from engine.ledger.migrate import require_migrated
 from engine.service import Loop
 from engine.settings import Settings
+from engine.telemetry import PROMISE_BROKEN
 
 log = structlog.get_logger(__name__)
 
@@ -28,11 +29,17 @@ class LedgerWatch:
         self._wait_s = settings.ledger_connect_timeout_ms / 1000
         self._loop = Loop("ledger watch", self._look, LOOK_S)
         self._trouble = "it was not asked yet"
+        self._broken = ""
 
     @property
     def ready(self) -> bool:
         """Whether the last look found everything as it has to be."""
         return not self._trouble
+
+    @property
+    def keeps_promise(self) -> bool:
+        """Whether its settings keep `ack`, as far as it could be asked: one that is away breaks nothing."""
+        return not self._broken
 
     async def first_look(self) -> None:
         """Raises CannotRun where the ledger is there and cannot be used; one that is away is only told of.
@@ -62,11 +69,20 @@ class LedgerWatch:
     async def _ask(self) -> None:
         try:
             async with asyncio.timeout(self._wait_s):
+                self._promised(await self._ledger.broken_promise())
                 await require_migrated(self._ledger)
         except TimeoutError:
             self._note(f"Postgres has not answered for {self._wait_s:.1f} s")
         else:
             self._note("")
+
+    def _promised(self, broken: str) -> None:
+        before, self._broken = self._broken, broken
+        PROMISE_BROKEN.labels("postgres").set(int(bool(broken)))
+        if broken and broken != before:
+            log.error("claims are refused: the ledger's settings cannot keep ack", why=broken)
+        elif before and not broken:
+            log.info("the ledger's settings keep ack")
 
     def _note(self, trouble: str) -> None:
         before, self._trouble = self._trouble, trouble

@@ -41,7 +41,7 @@ CLAIM_STEP_SECONDS: Final = Histogram(
     "dropwave_claim_step_seconds",
     "Time in each step of a claim. Of one claim in 16: receive (its body), authenticate, read, decide (queue, script"
     " and ack as the request sees them), render, whole, and ack (the wait for the ledger, where ack is settled)."
-    " Of every batch: queue (of its oldest claim), script.",
+    " Of every batch: queue (of its oldest claim), script, and replicas (the wait for them, where ack is replicated).",
     ["step"],
     buckets=_STEP_SECONDS,
 )
@@ -54,6 +54,10 @@ CLAIM_BATCH_SIZE: Final = Histogram(
     "dropwave_claim_batch_claims", "Claims in one script call.", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 )
 CLAIM_REPLIES_LOST: Final = Counter("dropwave_claim_replies_lost", "Script calls that had no answer and were repeated.")
+CLAIMS_UNREPLICATED: Final = Counter(
+    "dropwave_claims_unreplicated",
+    "Answers that tell of a claim and became `outcome_unknown`, because too few replicas had it in time.",
+)
 CLAIMS_SHED: Final = Counter(
     "dropwave_claims_shed",
     "Claims told `busy` at once because their turn would have come too late (queue_slow) or there was no place"
@@ -212,6 +216,12 @@ HOT_STORE_FAILURES: Final = Counter(
     "dropwave_hot_store_failures",
     "Calls to Redis that failed: connect (not reachable), refused (nothing done), lost (no answer), error.",
     ["kind"],
+)
+PROMISE_BROKEN: Final = Gauge(
+    "dropwave_promise_broken",
+    "1 while the settings of that store (redis, postgres) cannot keep `ack`: claims get `busy`.",
+    ["store"],
+    multiprocess_mode="livemax",
 )
 LEDGER_FAILURES: Final = Counter(
     "dropwave_ledger_failures",

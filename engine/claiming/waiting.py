@@ -1,0 +1,49 @@
+"""An ask on its way through a desk, and the sending of a batch of them."""
+
+import asyncio
+from enum import Enum, auto
+
+from engine.domain.outcome import Ask, Outcome
+from engine.telemetry.tracing import traced_here
+
+
+class Place(Enum):
+    """Where an ask is. A client may leave wherever it is, which is noticed a moment later."""
+
+    QUEUE = auto()
+    DESERTED = auto()
+    """In the queue, and its client has gone."""
+    SCRIPT = auto()
+    OUT = auto()
+    """Never written."""
+
+
+class Waiting:
+    """An ask in the queue, with the code that it will be given and the future of who waits."""
+
+    __slots__ = ("arrived_s", "ask", "code", "outcome", "place", "trace")
+
+    def __init__(self, ask: Ask, code: str, outcome: "asyncio.Future[Outcome]", arrived_s: float) -> None:
+        self.ask = ask
+        self.code = code
+        self.outcome = outcome
+        self.arrived_s = arrived_s
+        self.place = Place.QUEUE
+        self.trace = traced_here()
+
+    def end(self, outcome: Outcome) -> None:
+        """Give the answer; a client that is gone has cancelled its future."""
+        if not self.outcome.done():
+            self.outcome.set_result(outcome)
+
+
+class Trial:
+    """How the sending of one batch has gone so far. `lost`: a call was written and had no answer."""
+
+    __slots__ = ("first_epoch", "lost", "not_after_ms", "unavailable")
+
+    def __init__(self, not_after_ms: int, epoch: int) -> None:
+        self.not_after_ms = not_after_ms
+        self.first_epoch = epoch
+        self.lost = False
+        self.unavailable = 0
