@@ -4,13 +4,15 @@ import os
 import shutil
 import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import redis.asyncio
 
 from engine.embedded.redis import EmbeddedRedis
 from tests.support.servers import servers_folder
+from tests.support.waiting import wait_until
 
 _ENDED_S = 10.0
 
@@ -66,6 +68,21 @@ class OwnRedis:
         async with redis.asyncio.Redis.from_url(self.url) as client:
             return await client.execute_command(*command)  # type: ignore[no-untyped-call]
 
+    async def follow(self, master: "OwnRedis") -> None:
+        """Become its replica; returns once everything it has is here."""
+        await self.command("CONFIG", "SET", "masterauth", urlsplit(master.url).password or "")
+        await self.command("REPLICAOF", "127.0.0.1", master.port)
+        await wait_until(self._is_in_step, what="the replica has caught up")
+
+    async def _is_in_step(self) -> bool:
+        info = await self.command("INFO", "replication")
+        assert isinstance(info, dict)
+        return info["role"] == "slave" and info["master_link_status"] == "up"
+
+    async def lead(self) -> None:
+        """Be promoted."""
+        await self.command("REPLICAOF", "NO", "ONE")
+
     def keep_data(self) -> Path:
         """A copy of what is on its disk now."""
         return Path(shutil.copytree(self._server.folder, self._folder / "kept", dirs_exist_ok=True))
@@ -88,3 +105,15 @@ async def own_redis() -> AsyncIterator[OwnRedis]:
     finally:
         await server.end()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@asynccontextmanager
+async def own_replicas(count: int = 1) -> AsyncIterator[tuple[OwnRedis, list[OwnRedis]]]:
+    """A master that `ack: replicated` takes, and its replicas."""
+    async with AsyncExitStack() as stack:
+        master = await stack.enter_async_context(own_redis())
+        replicas = [await stack.enter_async_context(own_redis()) for _ in range(count)]
+        for replica in replicas:
+            await replica.follow(master)
+        await master.command("CONFIG", "SET", "min-replicas-to-write", count)
+        yield master, replicas

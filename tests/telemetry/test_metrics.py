@@ -29,7 +29,7 @@ NOT_BASE_UNITS = re.compile(
     r"_(ms|milliseconds?|us|micros|minutes?|hours?|days|kb|mb|kilobytes|percent|ratio_percent)(_|$)"
 )
 LABELS = {"endpoint", "outcome", "step", "reason", "stage", "campaign", "state", "stock", "role", "kind", "loop"} | {
-    *("per", "fate", "version", "python"),
+    *("per", "fate", "version", "python", "store"),
 }
 """Labels of few values. Nothing of a user, a wave or an address is one."""
 
