@@ -59,6 +59,11 @@ def documented() -> set[Reached]:
     return found
 
 
+@lru_cache(maxsize=1_000)
+def _codes(name: str, status: str) -> tuple[str, ...]:
+    return tuple(codes_of(_by_id()[name], status))
+
+
 def codes_of(operation: dict[str, Any], status: str) -> list[str]:
     """The codes that this operation has for that status; those of a HEAD are those of its GET."""
     name = operation["operationId"].removeprefix("head_")
@@ -83,9 +88,9 @@ def _documented(operation: dict[str, Any], method: str, answer: Answer) -> list[
     response, content_type = _resolved(response), _content_type(answer)
     code = answer.outcome if content_type == PROBLEM else ""
     REACHED.add(Reached(operation["operationId"], answer.status, code))
-    if code and code not in codes_of(operation, str(answer.status)):
+    if code and code not in _codes(operation["operationId"], str(answer.status)):
         return [f"code {code} is not documented for status {answer.status}"]
-    mistakes = _header_mistakes(response.get("headers", {}), answer)
+    mistakes = _header_mistakes(_headers_of(operation["operationId"], str(answer.status)), answer)
     if method == "HEAD":
         return mistakes
     content = response.get("content", {})
@@ -108,23 +113,39 @@ def _elsewhere(answer: Answer) -> list[str]:
     return _body_mistakes({"$ref": f"#/components/schemas/{problem_name(answer.outcome)}"}, answer.body)
 
 
-def _header_mistakes(documented: dict[str, Any], answer: Answer) -> list[str]:
-    headers = dict(answer.headers)
-    mistakes = [
-        f"header {name} is not documented" for name in headers if name not in {*documented, *_OF_HTTP, *_OF_CORS}
-    ]
-    for name, header in documented.items():
-        described = _resolved(header)
-        if name in headers:
-            value: Any = headers[name]
-            if described["schema"]["type"] == "integer" and value.isdigit():
-                value = int(value)
-            mistakes += [f"header {name}: {why}" for why in why_not(described["schema"], value)]
-        elif described["required"]:
-            mistakes.append(f"header {name} is missing")
+def _header_mistakes(described: tuple["_Header", ...], answer: Answer) -> list[str]:
+    headers, names = dict(answer.headers), {header.name for header in described}
+    mistakes = [f"header {name} is not documented" for name in headers.keys() - names - _OF_HTTP - _OF_CORS]
+    for header in described:
+        value = headers.get(header.name)
+        if value is not None:
+            read = int(value) if header.is_number and value.isdigit() else value
+            mistakes += [f"header {header.name}{why}" for why in _errors(header.validator, read)]
+        elif header.is_required:
+            mistakes.append(f"header {header.name} is missing")
     if len(headers) != len(answer.headers):
         mistakes.append("a header stands there twice")
     return mistakes
+
+
+class _Header(NamedTuple):
+    """A header of an answer, ready to be looked at."""
+
+    name: str
+    is_required: bool
+    is_number: bool
+    validator: jsonschema_rs.Draft202012Validator
+
+
+@lru_cache(maxsize=1_000)
+def _headers_of(operation: str, status: str) -> tuple[_Header, ...]:
+    found = []
+    for name, header in _resolved(_by_id()[operation]["responses"][status]).get("headers", {}).items():
+        described = _resolved(header)
+        shape = described["schema"]
+        validator = _validator(msgspec.json.encode(shape))
+        found.append(_Header(name, described["required"], shape["type"] == "integer", validator))
+    return tuple(found)
 
 
 def _body_mistakes(shape: dict[str, Any], body: bytes) -> list[str]:
@@ -133,7 +154,11 @@ def _body_mistakes(shape: dict[str, Any], body: bytes) -> list[str]:
 
 def why_not(shape: dict[str, Any], value: object) -> list[str]:
     """What is wrong with a value that ought to have this shape."""
-    errors = _validator(msgspec.json.encode(shape)).iter_errors(value)
+    return _errors(_validator(msgspec.json.encode(shape)), value)
+
+
+def _errors(validator: jsonschema_rs.Draft202012Validator, value: object) -> list[str]:
+    errors = validator.iter_errors(value)
     return [f" at {'/'.join(map(str, error.instance_path)) or '.'}: {error.message[:300]}" for error in errors]
 
 
