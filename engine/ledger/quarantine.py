@@ -84,7 +84,7 @@ async def add_refusals(connection: Any, campaign_no: int, refusals: Iterable[Ref
 
 
 async def known_codes(connection: Any, campaign_no: int, claims: Sequence[Claim]) -> dict[tuple[int, int], str]:
-    """Of these decisions (epoch, sequence) those that are claims in the ledger, settled or kept apart, with their codes.
+    """Of these decisions (epoch, sequence) those that the ledger has as claims, settled or not, with their codes.
 
     The code of a quarantined claim is its `lookup_text`.
     """

@@ -179,6 +179,8 @@ class Recovery:
         await load.begin_epoch(self._store, campaign, epoch, term)
         loaded = await self._load_holders(catalogue, epoch, term)
         if loaded.claims != {place: count.claims for place, count in ledger_counts.items() if count.claims}:
+            if await counts(self._ledger, catalogue.campaign_no) != ledger_counts:
+                raise CursorMoved(f"{campaign}: a quarantined claim was voided while it was loaded")
             raise ShardBroken(f"{campaign}: {sum(loaded.claims.values())} claims were loaded, the ledger counts others")
         waves = await latest_wave_states(self._ledger, catalogue.campaign_no)
         contents = load.Contents(

@@ -5,9 +5,11 @@ import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from urllib.parse import urlsplit
 
 import asyncpg
+import msgspec
 import redis.asyncio as redis
 
 from engine.domain.campaign import Campaign, Catalogue, Limit
@@ -59,13 +61,14 @@ class Shard:
         self.claims: list[Claim] = []
         self.catalogue: Catalogue
 
-    async def start(self, campaign_id: str = "spring") -> "Shard":
-        """Apply, load and put: after that claims are granted."""
-        self.catalogue = (await apply_campaign(self.ledger, open_campaign(campaign_id), "ann")).catalogue
+    async def start(self, campaign_id: str = "spring", **changes: Any) -> "Shard":
+        """Apply (with changes of the campaign), load and put: after that claims are granted."""
+        changed = msgspec.structs.replace(open_campaign(campaign_id), **changes)
+        self.catalogue = (await apply_campaign(self.ledger, changed, "ann")).catalogue
         await self.recover()
         steward = Actor("steward", "put", TERM)
         state = WaveState.of(self.catalogue, self.catalogue.waves[0])
-        await acts.put_wave(self.store, campaign_id, WAVE, state, steward)
+        await acts.put_wave(self.store, self.campaign, WAVE, state, steward)
         await acts.put_campaign(self.store, self.catalogue, steward)
         return self
 

@@ -91,8 +91,8 @@ async def test_a_stale_cursor_changes_nothing_and_the_settler_learns(ledger: Led
     with pytest.raises(CursorMoved):
         await mine.settle(cursor, log_of((1, 3)))
     assert (await mine.settle(now, log_of((6, 7)))).last == 7
+    unknown = entry_of_act(8, "put_wave", wave_no=9, state=replace(state_of(catalogue, 1), id="unknown"))
     with pytest.raises(LedgerRefused):
-        unknown = entry_of_act(8, "put_wave", wave_no=9, state=replace(state_of(catalogue, 1), id="unknown"))
         await mine.settle(await read_cursor(ledger, 0), [unknown])
 
 
