@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import resource
+import socket
 from collections.abc import Callable
 
 import pytest
@@ -101,6 +102,20 @@ async def test_who_has_done_nothing_for_longest_gives_way(drop: Drop, monkeypatc
             assert (await client.response()).status == 200
         await drop.stores.hot_store.call("CLIENT", "UNPAUSE")
         assert (await at_work.response()).status == 201
+
+
+@pytest.mark.loops
+async def test_a_crowd_that_connects_is_taken_in_together(drop: Drop) -> None:
+    """Not one each time the loop goes round: a round is long when the crowd is large."""
+    async with running_gateway(replace(drop.settings, connections_max=1_000), drop.stores) as wide:
+        clients = [socket.create_connection(("127.0.0.1", wide.port)) for _ in range(100)]
+        rounds = 0
+        while len(wide.gateway.connections) < 100:
+            rounds += 1
+            assert rounds < 10
+            await asyncio.sleep(0)
+        for client in clients:
+            client.close()
 
 
 async def test_too_many_requests_in_flight_are_busy_and_operators_are_not(drop: Drop) -> None:

@@ -10,8 +10,8 @@ from msgspec.structs import replace
 from prometheus_client import REGISTRY
 
 from engine.errors import CannotRun
+from engine.gateway.accepting import listen
 from engine.gateway.connections import UNSENT_BYTES_MAX
-from engine.gateway.server import listen
 from engine.settings import Settings
 from tests.gateway.drop import Drop, running_gateway, silent_store
 from tests.gateway.raw import claim_request, connected_to, deaf_to
