@@ -61,11 +61,10 @@ async def list_claims(settings: Settings, campaign: str | None, ended: bool, as_
         print_json(shown)
         return
     print_table(
-        ["id", "claim", "wave", "offer", "since", "state", "why"],
+        ["id", "wave", "offer", "since", "state", "why"],
         [
             [
                 each["id"],
-                each["claim"],
                 each["wave"],
                 each["offer"],
                 wall_clock(each["quarantined_at"]),

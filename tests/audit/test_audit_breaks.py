@@ -227,3 +227,37 @@ async def test_examples_name_neither_codes_nor_users(drop: SmallDrop) -> None:
     assert any(finding.examples for finding in verdict.findings)
     for (_, user), claim in drop.claims.items():
         assert not any(claim.code in line or f"{user} " in line for line in lines)
+
+
+async def _one_refused(drop: SmallDrop) -> None:
+    """The drop goes on; of its claims Postgres refuses that of u36."""
+    await drop.write("alter table claims add constraint not_this check (claimant <> 'u36')")
+    await drop.claim(MORNING, B, [36, 37])
+    await drop.settle()
+
+
+@pytest.mark.parametrize("state", ["held", "voided"])
+async def test_a_claim_in_quarantine_is_neither_lost_nor_stray(drop: SmallDrop, state: str) -> None:
+    await _one_refused(drop)
+    await drop.write(f"update quarantine set state = '{state}'")
+    verdict = await judge(drop)
+    assert broken(verdict) == set(), verdict
+    said = "1 in quarantine" if state == "held" else "1 voided ones that it still holds: void them again"
+    assert said in str(verdict)
+
+
+@pytest.mark.parametrize(
+    ("promise", "statement"),
+    [
+        ("P3", "delete from quarantine"),
+        ("P7", "delete from quarantine"),
+        ("P3", "update quarantine set claim = convert_to(replace(convert_from(claim, 'utf8'), 'u36', 'u99'), 'utf8')"),
+        ("P2", "update quarantine set claimant = 'u37'"),
+        ("P5", "update quarantine set account = 'u37'"),
+        ("P5", "update quarantine set code = (select code from claims where claimant = 'u37')"),
+    ],
+)
+async def test_a_quarantine_that_was_tampered_with(drop: SmallDrop, promise: Promise, statement: str) -> None:
+    await _one_refused(drop)
+    await drop.write(statement)
+    assert promise in broken(await judge(drop))
