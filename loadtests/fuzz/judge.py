@@ -28,8 +28,9 @@ class Finding(NamedTuple):
 class Judge:
     """Holds talks against what was due. `documented` maps each code of a problem to its status."""
 
-    def __init__(self, documented: Mapping[str, int]) -> None:
+    def __init__(self, documented: Mapping[str, int], slow_s: float = SLOW_S) -> None:
         self._documented = documented
+        self._slow_s = slow_s
         self.findings: list[Finding] = []
         self.wrong: Counter[str] = Counter()
         """How often each thing was wrong; more than `findings` holds."""
@@ -44,7 +45,7 @@ class Judge:
     def hear(self, talk: Talk) -> None:
         """Judge one talk."""
         answers = [answer for answer in talk.answers if not answer.is_interim]
-        if talk.took_s > SLOW_S:
+        if talk.took_s > self._slow_s:
             self._find(talk.cases[-1], "slow: the end came late")
         place, is_over = 0, False
         for case in talk.cases:
