@@ -171,9 +171,9 @@ async def running_drop(settings: Settings) -> AsyncIterator[Drop]:
 
 
 @asynccontextmanager
-async def running_gateway(settings: Settings, stores: Stores) -> AsyncIterator[Drop]:
-    """One more gateway over these stores."""
-    services = gateway_services(stores, settings)
+async def running_gateway(settings: Settings, stores: Stores, without: tuple[type, ...] = ()) -> AsyncIterator[Drop]:
+    """One more gateway over these stores, without its services of those types."""
+    services = [service for service in gateway_services(stores, settings) if not isinstance(service, without)]
     board = next(service for service in services if isinstance(service, Board))
     desks = next(service for service in services if isinstance(service, Desks))
     gateway = next(service for service in services if isinstance(service, Gateway))
