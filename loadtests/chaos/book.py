@@ -4,7 +4,6 @@ Times are seconds of one monotonic clock, that of the process that keeps the boo
 """
 
 import time
-from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -126,9 +125,9 @@ class Book:
         """By account, in the order in which they were sent."""
         self.listed: list[Listed] = []
         self.acts: list[ActEntry] = []
+        self.grants: list[tuple[float, float]] = []
+        """When each claim that was new was asked for, and answered."""
         self.damage: list[str] = []
-        self.granted = 0
-        """Claims that were told to users for the first time, as far as the book goes."""
         self._ids: set[str] = set()
 
     def sends(self, request: Request) -> Entry:
@@ -145,17 +144,17 @@ class Book:
         entry.faults = tuple(dict.fromkeys((*entry.faults, *self.damage)))
         if answer.claim is not None and answer.is_acknowledged and answer.claim.id not in self._ids:
             self._ids.add(answer.claim.id)
-            self.granted += 1
+            self.grants.append((entry.sent_s, entry.answered_s))
+
+    @property
+    def granted(self) -> int:
+        """Claims that users were told of, each once."""
+        return len(self.grants)
 
     def recovery_s(self, began_s: float, ended_s: float) -> float:
         """From a fault's end to the first claim granted on a request from then on; from its begin, where such a claim
         came while it lasted. Infinite where none came."""
-        answers = [
-            entry.answered_s
-            for entry in self.entries[bisect_left(self.entries, began_s, key=lambda entry: entry.sent_s) :]
-            if entry.answer.code == "claimed"
-        ]
-        first_s = min(answers, default=float("inf"))
+        first_s = next((answered_s for sent_s, answered_s in self.grants if sent_s >= began_s), float("inf"))
         return first_s - (began_s if first_s < ended_s else ended_s)
 
     def of_key(self, key: Key) -> Iterator[Entry]:

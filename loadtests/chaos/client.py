@@ -12,7 +12,7 @@ import aiohttp
 from loadtests.chaos.book import Answer, Held
 
 PATIENCE_S: Final = 12.0
-"""A gateway answers a claim within ten seconds at the latest (`settled`: five for the decision, five for the commit)."""
+"""A gateway answers a claim within ten seconds (`settled`: five for the decision, five for the commit)."""
 _TOKEN_LIFE_S: Final = 86_400
 
 

@@ -11,7 +11,9 @@ from loadtests.chaos.book import FINAL, ActEntry, Answer, Book, Key, Listed, Req
 from loadtests.chaos.client import Api
 from loadtests.chaos.workload import PROBE, Act, Ask, Plan, User, instant
 
-_RETRY_MIN_S: Final = 0.05
+_RETRY_MIN_S: Final = 0.1
+_UNASKED_S: Final = 0.3
+"""Where no answer has said when to come back: at least this."""
 _RETRY_MAX_S: Final = 1.0
 """Users honour `retry_after_ms` a little: nobody waits longer than this."""
 _PROBE_S: Final = 0.06
@@ -132,8 +134,8 @@ class Crowd:
                 return answer
             if not (answer.retry_after_ms or answer.is_unknown or answer.code == "not_sent"):
                 return answer  # final, and not what can be: the auditor will say so
-            pause_s = min(max(answer.retry_after_ms / 1000, _RETRY_MIN_S), _RETRY_MAX_S)
-            await asyncio.sleep(pause_s)
+            asked_s = answer.retry_after_ms / 1000 or chance.uniform(_UNASKED_S, _RETRY_MAX_S)
+            await asyncio.sleep(min(max(asked_s, _RETRY_MIN_S), _RETRY_MAX_S))
             request = Request(request.key, request.person, request.offers, chance.choice(self._names))
 
     async def _ask(self, request: Request, authorization: str) -> Answer:

@@ -18,6 +18,7 @@ from loadtests.chaos.faults import FAULTS, Scene
 from loadtests.chaos.ledger import read_ledger
 from loadtests.chaos.schedule import Due
 from loadtests.chaos.servers import Servers
+from loadtests.chaos.waiting import happens
 from loadtests.chaos.workload import DROP_S, Plan, instant
 
 _LEAD_S: Final = 1.0
@@ -87,17 +88,8 @@ class Drop:
         """Put the campaign into force; the first opening, on the monotonic clock and as Unix time."""
         gateway = next(iter(self._gateways.values()))
         await self._put(gateway, time.time() + 60)
-        deadline_s = time.monotonic() + _SHOWN_S
-        for api in self._gateways.values():
-            while await api.wave(self._plan.waves[-1]) is None:
-                if time.monotonic() > deadline_s:
-                    raise CannotJudge(f"{api.name} does not show {self._plan.waves[-1]}")
-                await asyncio.sleep(0.05)
-        deadline_s = time.monotonic() + _SHOWN_S
-        while (await gateway.operate("GET", f"/v1/ops/waves/{self._plan.waves[-1]}", None))[1].get("act_no") is None:
-            if time.monotonic() > deadline_s:
-                raise CannotJudge(f"{self._plan.campaign} is not in the hot store after {_SHOWN_S:.0f} s")
-            await asyncio.sleep(0.05)
+        if not await happens(self._is_shown, _SHOWN_S, 0.05):
+            raise CannotJudge(f"{self._plan.campaign} is not in the hot store after {_SHOWN_S:.0f} s")
         opens_wall_s = float(math.ceil(time.time() + _LEAD_S))  # how long loading takes is nobody's business here
         for wave in self._plan.waves:
             body = {
@@ -109,6 +101,13 @@ class Drop:
             if status != 200:
                 raise CannotJudge(f"{wave} cannot be moved: {said}")
         return time.monotonic() + opens_wall_s - time.time(), opens_wall_s
+
+    async def _is_shown(self) -> bool:
+        """Whether every gateway knows the last wave, and an operator can move it."""
+        wave = self._plan.waves[-1]
+        shown = [await api.wave(wave) is not None for api in self._gateways.values()]
+        _, seen = await next(iter(self._gateways.values())).operate("GET", f"/v1/ops/waves/{wave}", None)
+        return all(shown) and "act_no" in seen
 
     async def _put(self, gateway: Api, opens_wall_s: float) -> None:
         file = self._plan.campaign_file(opens_wall_s)
@@ -125,8 +124,7 @@ class Drop:
         """Wait for its moment, do it, and see when claims are granted again."""
         fault = FAULTS[due.fault]
         moment = due.share * self._plan.stock
-        while self._book.granted < moment and time.monotonic() < opens_s + _LATEST_S:
-            await asyncio.sleep(0.005)
+        await happens(lambda: self._book.granted >= moment, opens_s + _LATEST_S - time.monotonic(), 0.005)
         scene = Scene(self._servers, self._book, self._plan.chance("fault", due.fault))
         scene.began_s = time.monotonic()
         self._book.damage.append(due.fault)
@@ -142,15 +140,11 @@ class Drop:
         """Wait until a claim is granted that was asked for from now on. Where none is, the auditor tells of stranded
         units."""
         now_s = time.monotonic()
-        while self._book.recovery_s(now_s, now_s) == float("inf") and time.monotonic() < now_s + _PATIENCE_S:
-            await asyncio.sleep(0.02)
+        await happens(lambda: self._book.recovery_s(now_s, now_s) < float("inf"), _PATIENCE_S)
 
     async def _settled(self) -> None:
-        deadline_s = time.monotonic() + _SETTLED_S
-        while not await self._servers.is_settled(self._plan.campaign):
-            if time.monotonic() > deadline_s:
-                raise CannotJudge(f"{self._plan.campaign} is not settled after {_SETTLED_S:.0f} s")
-            await asyncio.sleep(0.05)
+        if not await happens(lambda: self._servers.is_settled(self._plan.campaign), _SETTLED_S, 0.05):
+            raise CannotJudge(f"{self._plan.campaign} is not settled after {_SETTLED_S:.0f} s")
 
     async def _judge(self, struck: list[Struck], opens_s: float, opens_wall_s: float) -> Dropped:
         ledger = await read_ledger(self._servers, self._plan.campaign)

@@ -132,6 +132,10 @@ class Proxy:
         self._traps.append(trap)
         return trap
 
+    def disarm(self) -> None:
+        """Take away every trap that has not caught all it could."""
+        self._traps.clear()
+
     def cut(self) -> None:
         """Every connection there is ends now, at both sides. New ones are taken."""
         for link in list(self._links):

@@ -14,7 +14,7 @@ class Due:
 
 
 def schedule(seed: int, names: Sequence[str]) -> Iterator[tuple[Due, ...]]:
-    """The faults of each drop in turn, without end: all of them in a new order each time round, every fourth drop two."""
+    """The faults of each drop, without end: all of them in a new order each time round; every fourth drop has two."""
     draw = random.Random(f"{seed}/schedule")
     number = 0
     while True:

@@ -22,7 +22,7 @@ from msgspec.structs import replace
 from redis.exceptions import RedisError
 
 from engine.embedded.child import Child, Insistence
-from engine.embedded.files import private_folder
+from engine.embedded.files import kept_secret, private_folder, write_private
 from engine.embedded.ports import free_port
 from engine.embedded.postgres import EmbeddedPostgres
 from engine.embedded.redis import EmbeddedRedis
@@ -32,6 +32,7 @@ from engine.errors import CannotRun, SettingsError
 from engine.ledger.migrate import migrate
 from engine.settings import Settings, load_settings
 from loadtests.chaos.proxy import LOOPBACK, Proxy
+from loadtests.chaos.waiting import happens
 
 ROLES: Final = ("gateway-1", "gateway-2", "writer-1", "writer-2", "steward-1", "steward-2")
 GATEWAYS: Final = ROLES[:2]
@@ -60,6 +61,8 @@ class RedisServer(EmbeddedRedis):
     """The embedded Redis, to be killed, and started in other circumstances."""
 
     child: DisguisedChild
+    settings: Mapping[str, int] = {}
+    """What is set anew after each start, beside its file."""
 
     def _new_child(self) -> Child:
         return DisguisedChild("redis", self.folder / "redis.log", [Insistence(signal.SIGTERM, 10.0)])
@@ -68,6 +71,10 @@ class RedisServer(EmbeddedRedis):
         """Send it a command past everybody."""
         async with redis.asyncio.Redis.from_url(self.url, socket_timeout=5.0) as client:
             return await client.execute_command(*command)  # type: ignore[no-untyped-call]
+
+    async def has_caught_up(self) -> bool:
+        """Whether it is a replica that follows its master."""
+        return b"master_link_status:up" in await self.command("INFO", "replication")
 
 
 class PostgresServer(EmbeddedPostgres):
@@ -96,7 +103,30 @@ async def start_server(server: Server) -> None:
                 raise
             await asyncio.sleep(0.2)
         else:
-            return
+            break
+    if isinstance(server, RedisServer):
+        for name, value in server.settings.items():
+            await server.command("CONFIG", "SET", name, value)
+
+
+async def _copy(source: Path, target: Path) -> None:
+    """With owners and times. Files that vanish meanwhile are no matter: Postgres's own backups allow for that."""
+    await _run("cp", "-a", source, target)
+
+
+async def _mount(folder: Path) -> None:
+    """A small disk of its own under a folder."""
+    await _run("mount", "-t", "tmpfs", "-o", "size=256m,mode=700", "dropwave-chaos", folder)
+
+
+async def _run(*command: str | Path) -> None:
+    process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.DEVNULL)
+    await process.wait()
+
+
+def may_mount() -> bool:
+    """Whether this runs in a mount namespace of its own, which scripts/chaos makes where it can."""
+    return os.environ.get("CHAOS_MAY_MOUNT") == "yes"
 
 
 class Role:
@@ -118,8 +148,8 @@ class Role:
 
     async def ready(self) -> None:
         """Wait until it is."""
-        while not self.is_ready:
-            await asyncio.sleep(_LOOK_S)
+        if not await happens(lambda: self.is_ready, _START_TRIES_S):
+            raise CannotRun(f"{self.name} is not ready after {_START_TRIES_S:.0f} s")
 
     async def kill(self) -> None:
         """kill -9, frozen or not; it stays down until `let_up`."""
@@ -178,6 +208,8 @@ class Servers:
         self.roles: dict[str, Role] = {}
         self.redis = RedisServer(folder / "redis")
         self.postgres = PostgresServer(folder / "postgres")
+        self.replica: RedisServer | None = None
+        self.replication: Proxy
         self.strays: list[Server] = []
         """Servers that faults have started, and old masters: ended at the end."""
         self._secret = secret
@@ -192,6 +224,9 @@ class Servers:
 
     async def start(self) -> None:
         """Servers, proxies, roles. Call `stop` afterwards in any case."""
+        if may_mount():
+            private_folder(self.redis.folder)
+            await _mount(self.redis.folder)
         for server in (self.redis, self.postgres):
             await start_server(server)
         await migrate(self.postgres.url, replace(self._settings_of("memory"), database_url=self.postgres.url))
@@ -199,6 +234,7 @@ class Servers:
         for line in LINES:
             port = {"redis": self.redis.port, "postgres": self.postgres.port, **ports}[line[1]]
             self.lines[line] = await self._stack.enter_async_context(Proxy(LOOPBACK, port))
+        self.replication = await self._stack.enter_async_context(Proxy(LOOPBACK, self.redis.port))
         private_folder(self.folder / "logs")
         for name in ROLES:
             self.roles[name] = Role(name, self.folder / "logs", self._environment(name, ports.get(name, 0)))
@@ -209,12 +245,12 @@ class Servers:
         self.ack = ack
         self._settings_of(ack)
         await asyncio.gather(*(role.stop() for role in self.roles.values()))
+        await self._replicate()
         for role in self.roles.values():
             role.environment["DROPWAVE_ACK"] = ack
             role.is_held = False
             role.keep()
-        async with asyncio.timeout(_START_TRIES_S):
-            await asyncio.gather(*(role.ready() for role in self.roles.values()))
+        await asyncio.gather(*(role.ready() for role in self.roles.values()))
 
     async def stop(self) -> None:
         """End everything."""
@@ -228,6 +264,8 @@ class Servers:
             if isinstance(server, RedisServer):
                 await kill_server(server)
             await server.stop()
+        if may_mount():
+            await _run("umount", "--lazy", self.folder / "redis")
 
     def _servers(self) -> list[Server]:
         return [self.redis, self.postgres, *self.strays]
@@ -255,13 +293,77 @@ class Servers:
         for line in self.lines.values():
             line.delay_s = 0.0
             line.resume()
+            line.disarm()
 
-    async def lead_to_redis(self, server: RedisServer, *, but: str = "") -> None:
+    async def revive(self, server: Server) -> None:
+        """Start a server again; lines that lead to it find it wherever it is by now."""
+        await start_server(server)
+        if server is self.redis:
+            self.lead_to_redis(self.redis)
+            self.replication.lead_to(server.port)
+        elif server is self.postgres:
+            for line in self.lines_to("postgres"):
+                line.lead_to(server.port)
+
+    def lead_to_redis(self, server: RedisServer, *, but: str = "") -> None:
         """The name of the hot store means that server from now on, for everybody `but` one role."""
         for (role, store), line in self.lines.items():
             if store == "redis" and role != but:
                 line.lead_to(server.port)
                 line.cut()
+
+    async def with_replica(self) -> RedisServer:
+        """A replica that has caught up with Redis, by the line `replication`; made where there is none."""
+        if self.replica is None:
+            self.replica = RedisServer(self.folder / f"redis-{len(self.strays) + 2}")
+            self.strays.append(self.replica)
+            password = kept_secret(self.redis.folder / "password")
+            private_folder(self.replica.folder)
+            write_private(self.replica.folder / "password", password + "\n")
+            await start_server(self.replica)
+            await self.replica.command("CONFIG", "SET", "masterauth", password)
+            await self.replica.command("REPLICAOF", LOOPBACK, self.replication.port)
+        if not await happens(self.replica.has_caught_up, _START_TRIES_S):
+            raise CannotRun("the replica does not catch up")
+        return self.replica
+
+    async def crown(self, server: RedisServer) -> None:
+        """That server is the Redis of this installation; under `replicated` it gets a replica of its own."""
+        self.strays.append(self.redis)
+        self.strays.remove(server)
+        self.redis, self.replica = server, None
+        self.replication.lead_to(server.port)
+        self.replication.resume()
+        self.replication.cut()
+        self.lead_to_redis(server)
+        await self._replicate()
+
+    async def _replicate(self) -> None:
+        """What `replicated` needs of Redis, or what the other levels do."""
+        wanted = {"min-replicas-to-write": 1, "min-replicas-max-lag": 10} if self.ack == "replicated" else {}
+        if wanted:
+            await self.with_replica()
+        self.redis.settings = wanted
+        for name, value in {"min-replicas-to-write": 0, **wanted}.items():
+            await self.redis.command("CONFIG", "SET", name, value)
+
+    async def copy_postgres(self) -> Path:
+        """A copy of the data as they are now, to be started from (PostgreSQL manual, 25.3.3, low-level backups)."""
+        cluster, kept = self.postgres.cluster, self.postgres.folder / "kept"
+        remove(kept)
+        connection = await asyncpg.connect(self.postgres.url, timeout=5.0)
+        try:
+            await connection.execute("select pg_backup_start('chaos', true)")
+            await _copy(cluster, kept)
+            label = await connection.fetchval("select labelfile from pg_backup_stop(false)")
+        finally:
+            await connection.close()
+        await _copy(cluster / "pg_wal" / ".", kept / "pg_wal")
+        (kept / "postmaster.pid").unlink(missing_ok=True)
+        (kept / "backup_label").write_text(label, "utf-8")
+        owner = cluster.stat()
+        os.chown(kept / "backup_label", owner.st_uid, owner.st_gid)
+        return kept
 
     async def is_settled(self, campaign: str) -> bool:
         """Whether the shard is bound here and the ledger's cursor stands at its last number."""

@@ -6,7 +6,7 @@ import time
 from typing import Final
 
 from loadtests.chaos.faults.registry import Scene, fault
-from loadtests.chaos.servers import Role, kill_server, start_server
+from loadtests.chaos.servers import Role, kill_server
 
 PAST_EVERY_TIMEOUT_S: Final = 6.0
 """Longer than a lease (2 s), an answer of Redis (1 s), a claim's decision (5 s)."""
@@ -19,7 +19,7 @@ async def redis_killed(scene: Scene) -> None:
     await kill_server(scene.servers.redis)
     scene.may_lose(since_s - 1.0)
     await scene.pause(0.0, 1.5)
-    await start_server(scene.servers.redis)
+    await scene.servers.revive(scene.servers.redis)
 
 
 @fault("redis frozen")
@@ -36,7 +36,7 @@ async def postgres_killed(scene: Scene) -> None:
     """Postgres is killed, its sessions with it, and comes back by its log."""
     await kill_server(scene.servers.postgres)
     await scene.pause(0.0, 2.0)
-    await start_server(scene.servers.postgres)
+    await scene.servers.revive(scene.servers.postgres)
 
 
 @fault("gateway killed")
@@ -88,7 +88,7 @@ async def steward_asleep(scene: Scene) -> None:
     role = _one(scene, "steward")
     role.freeze()
     await kill_server(scene.servers.redis)
-    await start_server(scene.servers.redis)
+    await scene.servers.revive(scene.servers.redis)
     await scene.pause(PAST_EVERY_TIMEOUT_S, PAST_EVERY_TIMEOUT_S + 1)
     role.thaw()
 

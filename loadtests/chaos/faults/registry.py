@@ -42,7 +42,7 @@ class Scene:
 
     def may_lose(self, since_s: float) -> None:
         """What was acknowledged from then on until now is gone with what was just broken."""
-        self.losable = (since_s, time.monotonic())
+        self.losable = (min(since_s, self.losable[0]) if self.losable else since_s, time.monotonic())
 
 
 @dataclass(frozen=True)
