@@ -8,6 +8,7 @@ process has to be looked up by a number that another one may have by now. The nu
 import asyncio
 import fcntl
 import os
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,9 @@ from engine.errors import CannotRun
 _ENDING_S = 15.0
 """Servers whose program was killed need this long at most to end: Postgres leaves within five seconds, Redis at once,
 but a rewrite of its file that was under way may take longer."""
+_NOTICE_S = 1.0
+"""What a killed server left behind ends when it notices: at once where it was idle, but only at the end of a statement
+or of a file where it was at one. After this it is killed."""
 _LOOK_S = 0.05
 
 
@@ -26,7 +30,7 @@ class FolderLock:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._path = folder / "lock"
+        self._path = folder.resolve() / "lock"
         self._descriptor: int | None = None
 
     @property
@@ -46,10 +50,27 @@ class FolderLock:
     async def retake(self) -> None:
         """Let go of the lock, and have it again once no process that inherited it is left. CannotRun where one stays.
 
-        A server that was killed may leave processes behind that still work in its folder for a moment.
+        A server that was killed may leave processes behind that go on working on its data.
         """
         self.release()
-        await self._wait(lambda: None)
+        patience_s = time.monotonic() + _NOTICE_S
+        while not self._try():
+            if time.monotonic() > patience_s:
+                self._kill_heirs()
+                await self._wait(lambda: None)
+                return
+            await asyncio.sleep(_LOOK_S)
+
+    def _kill_heirs(self) -> None:
+        """End whoever else has the lock's file open (on Linux; elsewhere their own end has to be waited for)."""
+        for files in Path("/proc").glob("[0-9]*/fd"):
+            try:
+                if int(files.parent.name) != os.getpid() and self._path in {
+                    file.readlink() for file in files.iterdir()
+                }:
+                    os.kill(int(files.parent.name), signal.SIGKILL)
+            except OSError:
+                continue  # somebody else's, or it has ended meanwhile
 
     async def _wait(self, holder_of: Callable[[], int | None]) -> None:
         deadline = time.monotonic() + _ENDING_S

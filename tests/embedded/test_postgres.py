@@ -1,5 +1,6 @@
 """How Postgres is set up, under which account, and what a crash may leave in its folder."""
 
+import asyncio
 import os
 import stat
 from pathlib import Path
@@ -11,6 +12,7 @@ from engine.embedded.account import account_for
 from engine.embedded.child import Child
 from engine.embedded.postgres import EmbeddedPostgres, find_postgres
 from engine.errors import CannotRun
+from tests.support.processes import kill_all, processes_in
 from tests.support.waiting import wait_until
 
 
@@ -35,6 +37,28 @@ async def test_the_settings_that_a_commit_rests_on_are_in_force(folder: Path) ->
         assert await connection.fetchval("select current_database()") == "dropwave"
         assert await connection.fetchval("select count(*) from pg_file_settings where error is not null") == 0
         await connection.close()
+    finally:
+        await server.stop()
+
+
+async def test_a_statement_that_outlives_its_server_is_ended_before_the_next_one(folder: Path) -> None:
+    server = EmbeddedPostgres(folder)
+    try:
+        connection = await asyncpg.connect(await server.start())
+        orphan = await connection.fetchval("select pg_backend_pid()")
+        # It hears nothing while it counts: not that its server has died, and not that nobody waits for it.
+        counting = asyncio.ensure_future(connection.execute("select count(*) from generate_series(1, 100000000)"))
+        await wait_until(lambda: "R" in Path(f"/proc/{orphan}/stat").read_text().rpartition(")")[2].split()[0])
+        kill_all({server.child.pid})
+        await wait_until(lambda: not server.child.runs)
+        assert orphan in processes_in(folder)
+        await server.restart()
+        assert orphan not in processes_in(folder)
+        with pytest.raises((OSError, asyncpg.PostgresError, asyncpg.InterfaceError)):
+            await counting
+        again = await asyncpg.connect(server.url)
+        assert await again.fetchval("select 1") == 1
+        await again.close()
     finally:
         await server.stop()
 

@@ -7,6 +7,8 @@ import redis.asyncio
 
 from engine.embedded.redis import EmbeddedRedis, find_redis
 from engine.errors import CannotRun
+from tests.support.processes import kill_all
+from tests.support.waiting import wait_until
 
 WHEEL = "importlib.util.find_spec"
 
@@ -48,6 +50,25 @@ async def test_it_is_not_ready_before_its_log_is_loaded(folder: Path) -> None:
         await server.stop()
         async with redis.asyncio.Redis.from_url(await server.start()) as client:
             assert await client.dbsize() == 60_000
+    finally:
+        await server.stop()
+
+
+async def test_a_last_write_that_was_cut_in_half_is_left_out(folder: Path) -> None:
+    server = EmbeddedRedis(folder)
+    try:
+        async with redis.asyncio.Redis.from_url(await server.start()) as client:
+            await client.set("word", "acknowledged")
+            (log,) = [folder / name for name in ("appendonly.aof",) if (folder / name).exists()] or sorted(
+                (folder / "appendonlydir").glob("*.incr.aof")
+            )
+        kill_all({server.child.pid})
+        await wait_until(lambda: not server.child.runs)
+        with log.open("ab") as file:
+            file.write(b"*3\r\n$3\r\nSET\r\n$4\r\nword\r\n$5\r\nnev")
+        await server.restart()
+        async with redis.asyncio.Redis.from_url(server.url) as client:
+            assert await client.get("word") == b"acknowledged"
     finally:
         await server.stop()
 

@@ -76,6 +76,30 @@ async def test_a_kill_of_everything_does_not_prevent_the_next_start(new_server: 
     assert await kept_word(await new_server().start()) == "acknowledged"
 
 
+async def test_what_was_killed_starts_again_under_the_same_address(new_server: NewServer) -> None:
+    server = new_server()
+    url = await server.start()
+    await keep_word(url, "acknowledged")
+    kill_all({server.child.pid})  # alone: what it has forked notices that by itself
+    await wait_until(lambda: not server.child.runs)
+    await server.restart()
+    assert server.url == url
+    assert await kept_word(url) == "acknowledged"
+
+
+async def test_where_its_port_is_taken_it_does_not_start_again_elsewhere(new_server: NewServer, folder: Path) -> None:
+    server = new_server()
+    url = await server.start()
+    kill_all({server.child.pid})
+    await wait_until(lambda: not server.child.runs)
+    with socket.create_server(("127.0.0.1", server.port)):
+        with pytest.raises(CannotRun, match=r"did not start again: .* \(log: "):
+            await server.restart()
+        assert not processes_in(folder)
+    await server.restart()
+    assert server.url == url
+
+
 async def test_a_killed_parent_leaves_no_server_behind(kind: str, new_server: NewServer, folder: Path) -> None:
     with holder_of(kind, folder / "server") as (_, url):
         await keep_word(url, "acknowledged")

@@ -70,6 +70,8 @@ def test_a_run_from_start_to_ctrl_c(start, folder: Path) -> None:
 def test_kill_minus_nine_leaves_no_process_and_the_next_run_goes_on(start) -> None:
     up = start().ready()
     first = json.loads((up.data / "up.json").read_text())
+    for role in ("redis", "postgres", "writer"):  # what is being started again at that moment
+        up.kill(role)
     up.process.kill()
     up.process.wait()
     wait_until_sync(lambda: not processes_in(up.data))
@@ -97,7 +99,7 @@ def test_a_taken_port_is_told_before_anything_is_started(start) -> None:
 
 def test_an_interrupted_start_leaves_nothing_behind(start) -> None:
     up = start()
-    wait_until_sync(lambda: "Postgres 18 at" in up.said)
+    wait_until_sync(lambda: "Postgres 18 at" in up.said, 30)
     up.interrupt()
     assert up.status() == 0
     assert "ready at" not in up.said
