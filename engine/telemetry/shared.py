@@ -44,7 +44,9 @@ class Tally:
     """Counters that a process adds to a folder of others: it starts them, and keeps no figures there otherwise."""
 
     def __init__(self, folder: Path) -> None:
-        self._values = MmapedDict(str(folder / f"counter_{os.getpid()}.db"))  # type: ignore[no-untyped-call]  # untyped
+        path = folder / f"counter_{os.getpid()}.db"
+        path.touch(0o600)  # nobody else's, whatever the umask of whoever started this
+        self._values = MmapedDict(str(path))  # type: ignore[no-untyped-call]  # the library leaves it untyped
 
     def count(self, counter: Counter) -> None:
         """One more; of a counter with labels the child with their values."""
