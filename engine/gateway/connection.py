@@ -208,6 +208,8 @@ class Connection(web.RequestHandler):
             await self._lost
         elif self._body is None:
             self._note_whole()
+        if self._messages:
+            await self._all.hold_up()
         return sent
 
     def handle_error(

@@ -38,6 +38,11 @@ LINGER_S: Final = 2.0
 at once, unread bytes would make the kernel reset the connection, and the answer be lost (RFC 9112, 9.6)."""
 UNSENT_BYTES_MAX: Final = 16_384
 """More than this in our memory that the kernel has no place for, and no further request of that client is begun."""
+SENT_AHEAD_S: Final = 0.001
+SENT_AHEAD_FREE: Final = 4
+"""Clients that send requests ahead (pipelining; browsers and phones do not) get a thousand answers a second together,
+where there are more than these few. Without that a hundred of them, who need not even read, take nearly all of a
+process: each has a request ready every time the loop goes round, and a claim needs ten rounds."""
 TURNED_AWAY_MAX: Final = 256
 """Clients that are just being told `busy`; beyond them connections are closed without a word."""
 _LOOK_S_MAX: Final = 0.5
@@ -153,6 +158,8 @@ class Connections:
         self._turned_away: dict[Watch, None] = {}
         self._owing: dict[Watch, None] = {}
         """Those that owe us something, the longest first: a dict keeps the order in which its keys came."""
+        self._ahead = 0
+        """Those that have their next request here already, and are held up."""
         self._addresses: Counter[str] = Counter()
         self._none_left = asyncio.Event()
         self._none_left.set()
@@ -205,6 +212,14 @@ class Connections:
         if owing:
             self._owing[watch] = None
         return self._now_s()
+
+    async def hold_up(self) -> None:
+        """Wait before the next request of a client that had sent it before it had its answer."""
+        self._ahead += 1
+        try:
+            await asyncio.sleep(SENT_AHEAD_S * self._ahead if self._ahead > SENT_AHEAD_FREE else 0)
+        finally:
+            self._ahead -= 1
 
     async def look(self) -> None:
         """End those whose time is up."""

@@ -5,6 +5,7 @@ import contextlib
 import json
 import resource
 import socket
+import time
 from collections.abc import Callable
 
 import pytest
@@ -116,6 +117,23 @@ async def test_a_crowd_that_connects_is_taken_in_together(drop: Drop) -> None:
             await asyncio.sleep(0)
         for client in clients:
             client.close()
+
+
+async def test_those_who_send_ahead_share_a_thousand_answers_a_second(drop: Drop) -> None:
+    """Else they have a request ready whenever the loop goes round, and others get next to nothing done."""
+    clients, each = 30, 20
+    async with running_gateway(replace(drop.settings, connections_max=100), drop.stores) as wide:
+        async with contextlib.AsyncExitStack() as stack:
+            connected = await enter(stack, wide.port, clients)
+            await wait_until(lambda: len(wide.gateway.connections) == clients)
+            began_s = time.monotonic()
+            for client in connected:
+                client.send(TIME * each)
+            for client in connected:
+                for _ in range(each):
+                    assert (await client.response()).status == 200
+        assert time.monotonic() - began_s > 0.5 * clients * each * connections.SENT_AHEAD_S
+        assert wide.gateway.connections._ahead == 0
 
 
 async def test_too_many_requests_in_flight_are_busy_and_operators_are_not(drop: Drop) -> None:
