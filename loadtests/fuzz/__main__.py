@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import contextlib
 import secrets
+import signal
 import sys
 import tempfile
 import time
@@ -75,6 +76,9 @@ async def _url_of(up: asyncio.subprocess.Process, settings: Settings) -> str:
 
 
 async def _run(options: argparse.Namespace) -> int:
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)  # nothing of ours is left running
     async with _installation(options) as (settings, url, pid):
         parts = urlsplit(url)
         stage = Stage(settings, parts.hostname or "127.0.0.1", parts.port or 80, options.seed)
@@ -113,6 +117,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(_run(options))
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        _say("fuzz: broken off")
+        return 3
     except UsageError as error:
         _say(f"fuzz: {error}")
         return 2

@@ -6,6 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from engine.settings import Settings
+from engine.wiring import running, writer_services
 from loadtests.fuzz.answers import Answer, take_answer
 from loadtests.fuzz.cases import Case, Want, by_reading, one
 from loadtests.fuzz.judge import Judge
@@ -35,7 +36,8 @@ async def test_a_short_run_of_every_kind(drop: Drop, seed: int) -> None:
     stage = Stage(drop.settings, "127.0.0.1", drop.port, seed)
     await stage.open()
     said: list[str] = []
-    outcome = await fuzz(stage, seed, REQUESTS, 8, SECONDS_MAX, 0, said.append, SLOW_S)
+    async with running(writer_services(drop.stores, drop.settings)):
+        outcome = await fuzz(stage, seed, REQUESTS, 8, SECONDS_MAX, 0, said.append, SLOW_S)
     assert not outcome.wrong, table(outcome)
     assert set(outcome.judge.requests) == {*KINDS, "control"}
     assert outcome.judge.controls == REQUESTS // 1_000

@@ -24,7 +24,7 @@ _METHODS: Final = (
 )  # fmt: skip
 _TARGETS: Final = (
     b"/", b"/v1", b"/v1/", b"/v1/waves", b"/v1/time", b"/v1/me/claims", b"/v1/me/vouchers", b"/v1/campaigns", b"/healthz",
-    b"/readyz", b"/problems", b"/problems/sold-out", b"/openapi.json", b"/v1/ops/campaigns", b"/v1/ops", b"/favicon.ico",
+    b"/problems", b"/problems/sold-out", b"/openapi.json", b"/v1/ops/campaigns", b"/v1/ops", b"/favicon.ico",
     b"/.git/config", b"/admin.php", b"/v1/waves/", b"/robots.txt",
 )  # fmt: skip
 _NOT_GRANTED: Final = frozenset(
