@@ -125,9 +125,9 @@ async def test_a_fault_that_spoils_every_claim_ends(
 
 async def test_a_refusal_at_the_commit_is_found_before(ledger: Ledger, cursor: Cursor) -> None:
     await ledger.fetch(
-        "alter table claims add constraint late unique (campaign_no, code) deferrable initially deferred"
+        "alter table claims add constraint late unique (campaign_no, account) deferrable initially deferred"
     )
-    await Settler(ledger).settle(cursor, log_of([*claims(1, 20), claim(21, code="CODE000000000003")]))
+    await Settler(ledger).settle(cursor, log_of([claim(1, account="one"), *claims(2, 20), claim(21, account="one")]))
     assert [each.sequence for each in await held_claims(ledger)] == [21]
 
 
@@ -196,13 +196,14 @@ async def test_held_claims_are_loaded_with_their_claimants(chunk: int, ledger: L
         claim(4, claimant="b", nth=3, request_no=3),
         claim(5, claimant="alone", request_no=40_000),
         claim(6, claimant="b", nth=4, request_no=40_001),
+        claim(7, claimant="c"),
     ]
     await Settler(ledger).settle(cursor, log_of(batch))
     await void_quarantined(ledger, Place("spring", 1, 6), "bob", "a test")
     async with aclosing(read_holdings(ledger, 0, chunk)) as lists:
         read = [each for lot in [lot async for lot in lists] for each in lot]
-    by_claimant = {name: [each for each in read if each.claimant == name] for name in ("a", "b", "alone")}
-    assert by_claimant == {"a": [batch[1]], "b": [batch[0], batch[2], batch[3]], "alone": [batch[4]]}
+    by_claimant = {name: [each for each in read if each.claimant == name] for name in ("a", "b", "c", "alone")}
+    assert by_claimant == {"a": [batch[1]], "b": [batch[0], batch[2], batch[3]], "c": [batch[6]], "alone": [batch[4]]}
     at = [place for place, each in enumerate(read) if each.claimant == "b"]
     assert at == list(range(at[0], at[0] + 3)), "claims of one claimant stand together"
 
