@@ -116,6 +116,11 @@ class Board:
         fresh = self.age_ms() < STALE_AFTER_REFRESHES * self._settings.board_refresh_ms
         return fresh and self._all_readable and all(shard.bound for shard in self._shards.values())
 
+    @property
+    def sees_all(self) -> bool:
+        """Whether every campaign that is in the hot store, or was and should be, could be read."""
+        return self._all_readable
+
     def age_ms(self) -> int:
         """How old the picture is; a large number before the first one."""
         return min(int((time.monotonic() - self._read_s) * 1000), 10**9) if self._read_s > 0 else 10**9
@@ -195,7 +200,7 @@ class Board:
             }
             readable = {campaign: shard for campaign, shard in shards.items() if shard is not None}
             self._shards = self._still_known(shards.keys()) | readable
-            self._all_readable = len(readable) == len(self._shards)
+            self._all_readable = readable.keys() == self._shards.keys() | shards.keys()
             self._waves = {live.wave.id: live for shard in self._shards.values() for live in live_waves(shard)}
             self._other_waves.forget(self._waves)
             self._other_campaigns.forget(self._shards)

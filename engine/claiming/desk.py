@@ -129,16 +129,20 @@ class Desk:
         self.epoch = max(self.epoch, epoch)
 
     async def claim(self, ask: Ask, presence: Presence | None = None) -> Outcome:
-        """The outcome of this ask. Never raises for what happens to the store.
+        """The outcome of this ask, as `decided` gives it."""
+        return (await self.decided(ask, presence))[0]
+
+    async def decided(self, ask: Ask, presence: Presence | None = None) -> tuple[Outcome, int]:
+        """The outcome of this ask, and the epoch it was decided in. Never raises for what happens to the store.
 
         CancelledError where the client leaves: in the queue it is forgotten, once it is sent it is decided for nobody.
         """
         if self._stopping:
-            return BUSY
+            return BUSY, self.epoch
         now_s = time.monotonic()
         refusal = self._shed(now_s)
         if refusal is not None:
-            return refusal
+            return refusal, self.epoch
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         if presence is not None:
             presence.waits_for(future)
@@ -146,7 +150,7 @@ class Desk:
         self._queue.append(waiting)
         self._something.set()
         try:
-            return await future
+            return await future, waiting.epoch
         except asyncio.CancelledError:
             self._forget(waiting)
             raise
@@ -290,6 +294,7 @@ class Desk:
         same_epoch = self.epoch == trial.first_epoch
         promised = []
         for waiting, answer in zip(batch, decided.answers, strict=True):
+            waiting.epoch = epoch
             if isinstance(answer, Late):
                 waiting.end(BUSY if same_epoch or not trial.lost else OUTCOME_UNKNOWN)
             elif trial.lost and isinstance(answer, Refused) and answer.code in PASSING:

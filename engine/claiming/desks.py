@@ -76,14 +76,13 @@ class Desks:
             return await self._ask_archive(live, ask)
         if desk is None:
             return RECOVERING
-        epoch = desk.epoch  # the one that decides is this or a later one; by the time of the answer it may be over
-        outcome = await desk.claim(ask, presence)
+        outcome, epoch = await desk.decided(ask, presence)
         if outcome.claim is None:
             return outcome
         if not self._keeps_promise():
             return OUTCOME_UNKNOWN
         if self._settled_watch is None or outcome.claim.epoch < epoch:
-            return outcome  # what an earlier epoch held was in the ledger before this epoch began
+            return outcome  # what an earlier epoch held was in the ledger before the deciding one began
         settled = await self._settled_watch.wait(live.catalogue.id, outcome.claim)
         return outcome if settled else OUTCOME_UNKNOWN
 

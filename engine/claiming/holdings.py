@@ -41,6 +41,8 @@ class Holdings:
 
     async def of(self, identity: Identity) -> list[tuple[Catalogue, Claim]]:
         """All of the caller's claims, newest first. Raises HotStoreError or LedgerUnavailable."""
+        if not self._board.sees_all:
+            raise HotStoreUnavailable("a campaign is being loaded: the ledger may lack the newest claims")
         found: dict[str, tuple[Catalogue, Claim]] = {}
         for catalogue in self._board.campaigns():
             claimant = claimant_of(identity, catalogue.by)
@@ -48,12 +50,15 @@ class Holdings:
                 if claim.account == identity.account:
                     found[claim.code] = (catalogue, claim)
         catalogues: dict[str, Catalogue | None] = {catalogue.id: catalogue for catalogue in self._board.campaigns()}
+        on_board = frozenset(catalogues)
         for campaign, claim in await claims_of_account(self._ledger, identity.account):
             if claim.code in found:
                 continue
             if campaign not in catalogues:
                 catalogues[campaign] = await read_catalogue(self._ledger, campaign)
             known = catalogues[campaign]
+            if known is not None and known.id not in on_board and self._board.expects(known):
+                raise HotStoreUnavailable(f"{known.id} is being loaded")
             if known is not None:
                 found[claim.code] = (known, claim)
         return sorted(found.values(), key=lambda pair: pair[1].claimed_at_ms, reverse=True)

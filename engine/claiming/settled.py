@@ -30,6 +30,8 @@ class SettledWatch:
         self._read_places = read_places
         self._settings = settings
         self._waiting: dict[str, list[tuple[Claim, asyncio.Future[bool]]]] = {}
+        self._seen: dict[str, Place] = {}
+        """The last look's cursors: what was settled then is known without another look, and without the ledger."""
         self._somebody = asyncio.Event()
         self._waits = 0
         self._task: asyncio.Task[None] | None = None
@@ -53,8 +55,12 @@ class SettledWatch:
     async def wait(self, campaign: str, claim: Claim) -> bool:
         """True once the claim is in the ledger; False where that is not known by the deadline.
 
-        A cursor of a higher epoch says nothing about this claim: it may have been lost with its epoch.
+        A cursor of a higher epoch says nothing about this claim: it may have been lost with its epoch. A claim that was
+        seen settled once (asked for again, say) needs no look: this is answered while the ledger is away, too.
         """
+        epoch, last = self._seen.get(campaign, (0, 0))
+        if claim.epoch == epoch and claim.sequence <= last:
+            return True
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(campaign, []).append((claim, future))
         self._somebody.set()
@@ -83,7 +89,8 @@ class SettledWatch:
                 await self._somebody.wait()
             started_s = time.monotonic()
             try:
-                self._tell(await self._read_places())
+                self._seen = dict(await self._read_places())
+                self._tell(self._seen)
             except LedgerError as error:
                 log.warning("cannot read the cursors", error=str(error))
                 self._tell({})  # nothing is known; who has given up meanwhile is forgotten

@@ -21,7 +21,7 @@ class Place(Enum):
 class Waiting:
     """An ask in the queue, with the code that it will be given and the future of who waits."""
 
-    __slots__ = ("arrived_s", "ask", "code", "outcome", "place", "trace")
+    __slots__ = ("arrived_s", "ask", "code", "epoch", "outcome", "place", "trace")
 
     def __init__(self, ask: Ask, code: str, outcome: "asyncio.Future[Outcome]", arrived_s: float) -> None:
         self.ask = ask
@@ -29,6 +29,8 @@ class Waiting:
         self.outcome = outcome
         self.arrived_s = arrived_s
         self.place = Place.QUEUE
+        self.epoch = 0
+        """In which it was decided."""
         self.trace = traced_here()
 
     def end(self, outcome: Outcome) -> None:

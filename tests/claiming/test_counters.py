@@ -19,7 +19,7 @@ from engine.domain.campaign import Limit
 from engine.domain.eligibility import Identity
 from engine.domain.outcome import Ask, Claim, Claimed, Outcome, RefusalCode, Refused
 from engine.errors import HotStoreUnavailable, LedgerUnavailable
-from engine.hotstore import load
+from engine.hotstore import keys, load
 from engine.hotstore.scripts import Fenced
 from engine.hotstore.store import HotStore
 from engine.ledger.cursors import all_cursors
@@ -302,6 +302,22 @@ async def test_a_campaign_that_is_only_gone_for_the_moment_is_recovering(hall: H
         await hall.holdings.of(Identity("ann"))
 
 
+async def test_a_newcomer_does_not_take_the_ledger_for_all_there_is(hall: Hall) -> None:
+    """A gateway that starts while its campaign is being loaded: the ledger may lack the newest claims."""
+    await hall.won("ann")
+    await hall.stage.settle()
+    await hall.stage.store.call("FLUSHALL")
+    fresh = Hall(hall.stage.store, hall.stage.ledger, hall.settings)
+    await fresh.board.refresh()
+    with pytest.raises(HotStoreUnavailable):
+        await fresh.holdings.of(Identity("ann"))
+    await hall.stage.store.call("SADD", keys.CAMPAIGNS, "spring")  # as far as a load has got
+    await fresh.board.refresh()
+    assert not fresh.board.ready
+    with pytest.raises(HotStoreUnavailable):
+        await fresh.holdings.of(Identity("ben"))
+
+
 async def test_holdings_follow_a_recovery_that_the_board_has_not_seen(hall: Hall) -> None:
     claim = await hall.won("ann")
     await hall.stage.recover()
@@ -413,20 +429,62 @@ async def test_a_claim_whose_epoch_ended_before_it_was_settled_is_unknown(hall: 
 
 
 @settled
+async def test_a_replay_right_behind_a_recovery(hall: Hall) -> None:
+    """It is decided in the new epoch, whatever the board has seen: a claim of the old one is in the ledger by then."""
+    claim = await _settled_claim(hall, "ann")
+    await hall.stage.recover()
+    hall.ledger_away = True  # needed by nobody
+    assert await hall.claim(ask("ann")) == Claimed(claim, replayed=True)
+
+
+@settled
+async def test_what_was_seen_settled_is_told_while_the_ledger_is_away(hall: Hall) -> None:
+    claim = await _settled_claim(hall, "ann")
+    hall.ledger_away = True
+    assert await hall.claim(ask("ann")) == Claimed(claim, replayed=True)
+    assert await hall.claim(ask("ann", 2)) == Refused(RefusalCode.ALREADY_CLAIMED, claim=claim)
+    assert await hall.claim(ask("ben")) == OUTCOME_UNKNOWN
+    assert await hall.claim(ask("ben", 2)) == OUTCOME_UNKNOWN, "a refusal that would show what may be lost"
+
+
+async def _settled_claim(hall: Hall, account: str) -> Claim:
+    asking = asyncio.create_task(hall.claim(ask(account)))
+    await wait_until(lambda: _held(hall, 1))
+    await hall.stage.settle()
+    outcome = await asking
+    assert isinstance(outcome, Claimed)
+    return outcome.claim
+
+
+async def test_claims_are_refused_while_a_promise_is_broken(hall: Hall) -> None:
+    """And what was decided meanwhile is not acknowledged under a name that is not true."""
+    kept = [True, False]
+    hall.desks._keeps_promise = lambda: kept.pop(0)
+    assert await hall.claim(ask("ann")) == OUTCOME_UNKNOWN
+    hall.desks._keeps_promise = lambda: False
+    assert await hall.claim(ask("ben")) == BUSY
+    assert (await hall.stage.drop.view()).claims == 1
+    hall.desks._keeps_promise = lambda: True
+    assert isinstance(await hall.claim(ask("ann")), Claimed)
+
+
+@settled
 async def test_a_claim_that_was_lost_with_its_epoch_was_not_acknowledged(hall: Hall) -> None:
     """The board sees the new epoch between the script's answer and the wait: the claim waits all the same (P3)."""
     desk = hall.desks._desks["spring"]
-    decide = desk.claim
+    decide, lost = desk.decided, asyncio.Event()
 
-    async def decided_then_lost(ask: Ask, presence: Presence | None) -> Outcome:
-        outcome = await decide(ask, presence)
+    async def decided_then_lost(ask: Ask, presence: Presence | None) -> tuple[Outcome, int]:
+        decided = await decide(ask, presence)
         await hall.stage.store.call("FLUSHALL")
         await hall.stage.recover()
         await hall.board.refresh()
-        return outcome
+        lost.set()
+        return decided
 
-    desk.claim = decided_then_lost  # type: ignore[method-assign]
+    desk.decided = decided_then_lost  # type: ignore[method-assign, assignment]
     assert await hall.claim(ask("ann")) == OUTCOME_UNKNOWN
+    assert lost.is_set()
     assert await hall.stage.settled_claims() == []
 
 

@@ -97,6 +97,14 @@ def test_a_taken_port_is_told_before_anything_is_started(start) -> None:
     assert not (up.data / "redis").exists()
 
 
+def test_replicas_are_not_promised_where_there_are_none(start) -> None:
+    up = start("--ack", "replicated")
+    assert up.status() == 3
+    assert "DROPWAVE_REDIS_URL" in up.said
+    assert "min-replicas-to-write 1 (or more) and min-replicas-max-lag 10 (or less)" in up.said
+    assert not list((up.data / "redis").glob("*"))
+
+
 def test_an_interrupted_start_leaves_nothing_behind(start) -> None:
     up = start()
     wait_until_sync(lambda: "Postgres 18 at" in up.said, 30)
