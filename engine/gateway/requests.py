@@ -65,7 +65,7 @@ def _read_heading(request: web.BaseRequest) -> Heading:
 
 
 def _all_of(request: web.BaseRequest, name: str) -> str:
-    """A header that says who asks or for what. Sent twice it is one list: nobody goes by the one and we by the other."""
+    """A header that says who asks, or what for. Sent twice it is one list: no two readers can each take one of them."""
     if not request.headers:  # bytes that never became a request: aiohttp has a plain dict there
         return ""
     values = request.headers.getall(name, ())

@@ -21,58 +21,41 @@ def other_protocols(draw: Random, kit: Kit, number: int) -> Case:
     return by_reading(number, "", draw.choice((draw.choice(_OTHERS), draw.choice(_OTHERS), noise)), kit)
 
 
+_CHUNKED: Final = b"Transfer-Encoding: chunked\r\n"
+_AMBIGUOUS: Final = (
+    (b"Content-Length: {longer}\r\n" + _CHUNKED, b"0\r\n\r\n"), (_CHUNKED + b"Content-Length: 4\r\n", b"{hex}\r\n"),
+    (b"Content-Length: 0\r\nContent-Length: {length}\r\n", b""), (b"Content-Length: {length}\r\n", b""), (_CHUNKED, b"0\r\nX: "),
+    (b"Transfer-Encoding: chunked, identity\r\n", b"0\r\n\r\n"), (b"Transfer-Encoding:\x0bchunked\r\n", b"0\r\n\r\n"),
+    (b"Content-Length : {length}\r\n", b""), (b"X: \rContent-Length: {length}\r\n", b""), (_CHUNKED, b"{hex};\n"),
+    (b"Expect: 100-continue\r\nContent-Length: {length}\r\n", b""), (b"X: x\nContent-Length: {length}\r\n", b""),
+    (b"Content-Length: {length}\r\nTransfer-Encoding: gzip, chunked\r\n", b"0\r\n\r\n"), (b"Content-Length:\r\n {length}\r\n", b""),
+    (b"Upgrade: websocket\r\nConnection: Upgrade\r\nContent-Length: {length}\r\n", b""), (_CHUNKED, b"0\r\n\r\n"),
+)  # fmt: skip
+"""Framing of a claim, and the begin of its body, behind which another claim follows."""
+_WITH_BODIES: Final = (
+    (b"GET", b"/v1/time"), (b"HEAD", b"/v1/time"), (b"DELETE", b"/v1/time"), (b"OPTIONS", b"*"), (b"CONNECT", b"fuzz:80"), (b"TRACE", b"/"),
+    (b"POST", b"/v1/waves/{wave}/tickets"), (b"GET", b"/nowhere"), (b"PUT", b"/v1/ops/campaigns/x"), (b"GET", b"http://fuzz/v1/time"),
+)  # fmt: skip
+"""Requests whose bodies nobody reads."""
+
+
 def smuggling(draw: Random, kit: Kit, number: int) -> Case:
     """A claim inside of something that is body to one reader and a request to another."""
     inner = kit.claim(f"{number}-inner", b"%d-inner" % number)
-    rid, length = b"%d" % number, len(inner)
-    outer = draw.choice(
-        (
-            kit.claim(
-                number,
-                rid,
-                framing=b"Content-Length: %d\r\nTransfer-Encoding: chunked\r\n" % (length + 5),
-                body=b"0\r\n\r\n",
-            ),
-            kit.claim(
-                number, rid, framing=b"Transfer-Encoding: chunked\r\nContent-Length: 4\r\n", body=b"%x\r\n" % length
-            ),
-            kit.claim(number, rid, framing=b"Content-Length: 0\r\nContent-Length: %d\r\n" % length, body=b""),
-            kit.claim(number, rid, framing=b"Content-Length: %d\r\n" % length, body=b""),
-            kit.claim(number, rid, framing=b"Transfer-Encoding: chunked, identity\r\n", body=b"0\r\n\r\n"),
-            kit.claim(number, rid, framing=b"Transfer-Encoding:\x0bchunked\r\n", body=b"0\r\n\r\n"),
-            kit.claim(number, rid, framing=b"Content-Length : %d\r\n" % length, body=b""),
-            kit.claim(number, rid, framing=b"X: \rContent-Length: %d\r\n" % length, body=b""),
-            kit.request(b"GET", b"/v1/time", rid, b"Content-Length: %d\r\n" % length),
-            kit.request(b"HEAD", b"/v1/time", rid, b"Content-Length: %d\r\n" % length),
-            kit.request(b"GET", b"/nowhere", rid, b"Transfer-Encoding: chunked\r\n")
-            + b"%x\r\n%b\r\n0\r\n\r\n" % (length, inner),
-            kit.request(b"DELETE", b"/v1/time", rid, b"Content-Length: %d\r\n" % length),
-            kit.request(b"POST", b"/v1/waves/%b/tickets" % kit.wave, rid, b"Content-Length: %d\r\n" % length),
-            kit.request(b"OPTIONS", b"*", rid, b"Content-Length: %d\r\n" % length),
-            b"CONNECT fuzz:80 HTTP/1.1\r\nHost: fuzz:80\r\nContent-Length: %d\r\n\r\n" % length,
-            b"TRACE / HTTP/1.1\r\nHost: fuzz\r\nContent-Length: %d\r\n\r\n" % length,
-            kit.claim(
-                number, rid, framing=b"Transfer-Encoding: chunked\r\n", body=b"%x\r\n%b\r\n0\r\n\r\n" % (length, inner)
-            ),
-            kit.claim(
-                number, rid, framing=b"Transfer-Encoding: chunked\r\n", body=b"%x;\n%b\r\n0\r\n\r\n" % (length, inner)
-            ),
-            kit.claim(number, rid, framing=b"Transfer-Encoding: chunked\r\n", body=b"0\r\nX: "),
-            kit.claim(
-                number,
-                rid,
-                line=b"POST %b HTTP/1.0" % kit.claims,
-                framing=b"Transfer-Encoding: chunked\r\n",
-                body=b"0\r\n\r\n",
-            ),
-            kit.claim(number, rid, extra=b"Upgrade: websocket\r\nConnection: Upgrade\r\n"),
-            kit.claim(
-                number, rid, extra=b"Expect: 100-continue\r\n", framing=b"Content-Length: %d\r\n" % length, body=b""
-            ),
-            kit.claim(number, rid, extra=b"Connection: close\r\n"),
-        )
-    )
-    return by_reading(number, "", outer + inner, kit)
+    rid, hexadecimal = b"%d" % number, b"%x" % len(inner)
+    if draw.random() < 0.6:
+        framing, begin = draw.choice(_AMBIGUOUS)
+        for name, size in ((b"{length}", len(inner)), (b"{longer}", len(inner) + 5)):
+            framing = framing.replace(name, b"%d" % size)
+        line = b"POST %b HTTP/1.%d" % (kit.claims, draw.random() < 0.9)
+        outer = kit.claim(number, rid, line=line, framing=framing, body=begin.replace(b"{hex}", hexadecimal))
+        return by_reading(number, "", outer + inner, kit)
+    method, target = draw.choice(_WITH_BODIES)
+    target = target.replace(b"{wave}", kit.wave)
+    if draw.random() < 0.5:
+        return by_reading(number, "", kit.request(method, target, rid, body=inner), kit)
+    chunks = b"%b\r\n%b\r\n0\r\n\r\n" % (hexadecimal, inner)
+    return by_reading(number, "", kit.request(method, target, rid, _CHUNKED) + chunks, kit)
 
 
 def halves(draw: Random, kit: Kit, number: int) -> Case:
