@@ -26,6 +26,8 @@ MAJOR = 18
 _WITHIN_THE_FOLDER = {"dynamic_shared_memory_type": "mmap"}
 """Shared memory as files of the cluster: a kill -9 leaves nothing elsewhere, and the /dev/shm of a container, often
 64 MB, bounds nothing. What is kept there is small; production keeps the default."""
+_WHO_MAY_CONNECT = "".join(f"host {what} all {LOOPBACK}/32 scram-sha-256\n" for what in ("all", "replication"))
+"""Replication is how pg_basebackup copies a running cluster."""
 _CLUSTER_BYTES = 160 * 2**20
 """A new cluster takes 46 MB, its first segments of log come to 80 MB more, and something has to be left to work in."""
 _STAMP = re.compile(r"^\S+ \S+ \S+ \[\d+\] ")
@@ -85,8 +87,6 @@ class EmbeddedPostgres(EmbeddedServer):
         memory = [f"--set={name}={value}" for name, value in _WITHIN_THE_FOLDER.items()]
         options = [f"--username={NAME}", "--auth=reject", "--no-instructions", *locale, *memory]
         self._run("initdb", f"--pgdata={draft}", *options)
-        with storage(self.folder):
-            self._write(draft / "pg_hba.conf", f"host all all {LOOPBACK}/32 scram-sha-256\n")
         self._run(
             "postgres", "--single", "-D", str(draft), "postgres",
             statements=f"alter role {NAME} password '{self._password}';\ncreate database {NAME};\n",
@@ -136,6 +136,7 @@ class EmbeddedPostgres(EmbeddedServer):
         lines = (f"{name} = {value}" for name, value in own.items())
         with storage(self.folder):
             self._write(self.cluster / "postgresql.conf", configuration("postgresql.conf", lines))
+            self._write(self.cluster / "pg_hba.conf", _WHO_MAY_CONNECT)
         account = self._account
         try:
             self.child.start(

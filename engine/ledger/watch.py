@@ -28,13 +28,13 @@ class LedgerWatch:
         self._ledger = ledger
         self._wait_s = settings.ledger_connect_timeout_ms / 1000
         self._loop = Loop("ledger watch", self._look, LOOK_S)
-        self._trouble = "it was not asked yet"
+        self._trouble: str | None = None
         self._broken = ""
 
     @property
     def ready(self) -> bool:
         """Whether the last look found everything as it has to be."""
-        return not self._trouble
+        return self._trouble == ""
 
     @property
     def keeps_promise(self) -> bool:

@@ -35,7 +35,7 @@ def start(folder: Path) -> Iterator[Callable[..., Up]]:
         return runs[-1]
 
     yield begin
-    for run in runs:
+    for run in reversed(runs):
         run.close()
 
 
