@@ -40,8 +40,7 @@ class Crowd:
         """Users come, operators act, probes go out."""
         for user in self._plan.users:
             self._start(self._visit(user))
-        for act in self._plan.acts:
-            self._start(self._act(act))
+        self._start(self._operate())
         self._prober = asyncio.create_task(self._probe(), name="prober")
 
     async def end(self, patience_s: float) -> None:
@@ -70,7 +69,7 @@ class Crowd:
     async def _buy_out(self, wave: str, offer: str) -> None:
         sold_out = 0
         for number in itertools.count():
-            account = f"late{next(self._late)}"
+            account = f"d{self._plan.number}-late{next(self._late)}"
             key = Key(account, wave, 1)
             answer = await self._ask_until_told(Request(key, account, (offer,), self._names[number % 2]), ("late",))
             sold_out = sold_out + 1 if answer.code == "sold_out" else 0
@@ -154,12 +153,17 @@ class Crowd:
         await self._sleep_until(self._opens_s)
         for number in itertools.count():
             if len(self._tasks) < _PROBES_MAX + len(self._plan.users):
-                key = Key(f"probe{number}", wave, 1)
+                key = Key(f"d{self._plan.number}-probe{number}", wave, 1)
                 self._start(self._probe_once(Request(key, key.account, (PROBE,), self._names[number % 2])))
             await asyncio.sleep(_PROBE_S)
 
     async def _probe_once(self, request: Request) -> None:
         await self._ask_until_told(request, ("probe",))
+
+    async def _operate(self) -> None:
+        """One operator, who does one thing after the other, and each until it is done: a pause before its resume."""
+        for act in self._plan.acts:
+            await self._act(act)
 
     async def _act(self, act: Act) -> None:
         await self._sleep_until(self._opens_s + act.at_s)

@@ -1,16 +1,17 @@
 """What a run has found, for people: a table of faults, and every contradiction with its story."""
 
 import statistics
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from loadtests.chaos.auditor import Contradiction
 from loadtests.chaos.drop import Dropped
 
-_STORIES_MAX: Final = 20
-"""Contradictions that are shown whole; the others are counted."""
-_LINES_MAX: Final = 60
+_STORIES_MAX: Final = 10
+"""Users whose stories are shown; the others are counted."""
+_LINES_MAX: Final = 30
 _COLUMNS: Final = (
     "fault", "ack", "times", "median s", "worst s", "acknowledged", "lost", "twice", "stranded", "not known: ended",
 )  # fmt: skip
@@ -73,13 +74,16 @@ def summary(drop: Dropped) -> str:
 
 
 def contradictions(drop: Dropped) -> Iterator[str]:
-    """Every contradiction of a drop, with all that its user sent and heard."""
-    for contradiction in drop.judgement.contradictions[:_STORIES_MAX]:
-        yield f"{contradiction.promise}  {contradiction.account or drop.plan.campaign}: {contradiction.what}"
-        if contradiction.account:
-            story = drop.book.story(contradiction.account)
-            yield from (f"      {line}" for line in story[:_LINES_MAX])
-            if len(story) > _LINES_MAX:
-                yield f"      and {len(story) - _LINES_MAX} more"
-    if len(drop.judgement.contradictions) > _STORIES_MAX:
-        yield f"and {len(drop.judgement.contradictions) - _STORIES_MAX} more"
+    """Every contradiction of a drop, by user, with all that this user sent and heard."""
+    by_account: dict[str, list[Contradiction]] = defaultdict(list)
+    for contradiction in drop.judgement.contradictions:
+        by_account[contradiction.account].append(contradiction)
+    for account, found in list(by_account.items())[:_STORIES_MAX]:
+        for each in found:
+            yield f"{each.promise}  {account or drop.plan.campaign}: {each.what}"
+        story = drop.book.story(account) if account else []
+        yield from (f"      {line}" for line in story[:_LINES_MAX])
+        if len(story) > _LINES_MAX:
+            yield f"      and {len(story) - _LINES_MAX} requests more"
+    if len(by_account) > _STORIES_MAX:
+        yield f"and of {len(by_account) - _STORIES_MAX} users more"

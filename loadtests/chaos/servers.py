@@ -74,7 +74,7 @@ class RedisServer(EmbeddedRedis):
 
     async def has_caught_up(self) -> bool:
         """Whether it is a replica that follows its master."""
-        return b"master_link_status:up" in await self.command("INFO", "replication")
+        return (await self.command("INFO", "replication")).get("master_link_status") == "up"
 
 
 class PostgresServer(EmbeddedPostgres):
@@ -111,7 +111,7 @@ async def start_server(server: Server) -> None:
 
 async def _copy(source: Path, target: Path) -> None:
     """With owners and times. Files that vanish meanwhile are no matter: Postgres's own backups allow for that."""
-    await _run("cp", "-a", source, target)
+    await _run("cp", "-a", "-T", source, target)
 
 
 async def _mount(folder: Path) -> None:
@@ -358,7 +358,7 @@ class Servers:
             label = await connection.fetchval("select labelfile from pg_backup_stop(false)")
         finally:
             await connection.close()
-        await _copy(cluster / "pg_wal" / ".", kept / "pg_wal")
+        await _copy(cluster / "pg_wal", kept / "pg_wal")
         (kept / "postmaster.pid").unlink(missing_ok=True)
         (kept / "backup_label").write_text(label, "utf-8")
         owner = cluster.stat()

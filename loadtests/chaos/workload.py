@@ -69,6 +69,7 @@ class Plan:
     users: tuple[User, ...]
     acts: tuple[Act, ...]
     seed: str
+    number: int
 
     @property
     def waves(self) -> tuple[str, ...]:
@@ -144,16 +145,16 @@ def make_plan(seed: int, number: int, users: int) -> Plan:
         (wave, (*((offer, draw.randint(units // 2, units)) for offer in OFFERS), (PROBE, PROBE_STOCK)))
         for wave in waves
     )
-    per_wave = max((most for most, per in limits if per in ("wave", "campaign")), default=1)
-    people = tuple(_user(name, no, waves, per_wave, by) for no in range(users))
-    return Plan(campaign, limits, by, stocks, people, _acts(draw, waves), name)
+    per_wave = min(most for most, _ in limits)
+    people = tuple(_user(name, f"d{number}", no, waves, per_wave, by) for no in range(users))
+    return Plan(campaign, limits, by, stocks, people, _acts(draw, waves), name, number)
 
 
-def _user(name: str, number: int, waves: Sequence[str], per_wave: int, by: str) -> User:
+def _user(name: str, drop: str, number: int, waves: Sequence[str], per_wave: int, by: str) -> User:
     draw = random.Random(f"{name}/user/{number}")
-    account = f"u{number}"
+    account = f"{drop}-u{number}"
     # Where persons are counted, every third user is another account of the one before it.
-    person = f"p{number - 1 if by == 'person' and number % 3 == 2 else number}"
+    person = f"{drop}-p{number - 1 if by == 'person' and number % 3 == 2 else number}"
     asks = []
     wanted = draw.sample(waves, draw.choice((1, 1, 2, 3)))
     for wave in wanted:
