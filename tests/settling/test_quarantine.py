@@ -285,6 +285,7 @@ async def test_own_claims_and_replays_after_the_campaign_has_left_redis(
     board = Board(store, StoreClock(), archive, settings)
     holdings = Holdings(store, ledger, board)
     await spoiled.recovery.retire(spoiled.catalogue, TERM)
+    await board.refresh()
     live = await archive.find_wave("spring-now")
     assert live is not None
     over_ms = max(wave.closes_at_ms for wave in spoiled.catalogue.waves) + settings.unload_after_ms
