@@ -282,7 +282,8 @@ async def test_own_claims_and_replays_after_the_campaign_has_left_redis(
     """Its user sees the claim all the time: from the hot store, then from the ledger."""
     bad, place = bad_claim(spoiled)
     archive = Archive(ledger, settings)
-    board = Board(store, StoreClock(), archive, settings)
+    over = replace(settings, unload_after_ms=-24 * UNLOAD_AFTER_MS)  # its waves are hours from their close
+    board = Board(store, StoreClock(), archive, over)
     holdings = Holdings(store, ledger, board)
     await spoiled.recovery.retire(spoiled.catalogue, TERM)
     await board.refresh()
@@ -293,7 +294,7 @@ async def test_own_claims_and_replays_after_the_campaign_has_left_redis(
     assert await archive.claim(live, again, over_ms) == Claimed(bad, replayed=True)
     assert [claim for _, claim in await holdings.of(Identity(BAD))] == [bad]
     ended = await void(
-        ledger, store, place, "bob", "a test", unload_after_ms=-24 * UNLOAD_AFTER_MS
+        ledger, store, place, "bob", "a test", unload_after_ms=over.unload_after_ms
     )  # it is over: no shard has to be told
     assert (ended.ended.done, ended.forgotten) == (True, False)
     refused = await archive.claim(live, again, over_ms)
