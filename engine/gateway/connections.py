@@ -38,10 +38,10 @@ LINGER_S: Final = 2.0
 at once, unread bytes would make the kernel reset the connection, and the answer be lost (RFC 9112, 9.6)."""
 UNSENT_BYTES_MAX: Final = 16_384
 """More than this in our memory that the kernel has no place for, and no further request of that client is begun."""
-SENT_AHEAD_S: Final = 0.001
+SENT_AHEAD_S: Final = 0.004
 SENT_AHEAD_FREE: Final = 4
-"""Clients that send requests ahead (pipelining; browsers and phones do not) get a thousand answers a second together,
-where there are more than these few. Without that a hundred of them, who need not even read, take nearly all of a
+"""Clients that send requests ahead (pipelining; browsers and phones do not) get 250 answers a second together, where
+there are more than these few. Without that a hundred of them, who need not even read, take nearly all of a
 process: each has a request ready every time the loop goes round, and a claim needs ten rounds."""
 TURNED_AWAY_MAX: Final = 256
 """Clients that are just being told `busy`; beyond them connections are closed without a word."""
