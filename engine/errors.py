@@ -10,7 +10,8 @@
     ├── CannotRun             the surroundings do not allow it: port, disk, wheel, server (exit 3)
     │   └── AckImpossible     the servers cannot keep the `ack` that was asked for
     ├── HotStoreError         Redis did not do what was asked
-    │   ├── HotStoreUnavailable   surely nothing was done: not connected, refused, loading, full
+    │   ├── HotStoreUnavailable   surely nothing was done: not connected, refused, loading
+    │   │   └── WritesRefused         because it takes no writes now: full, without its replicas, a failing disk
     │   └── ReplyLost             written to a socket, no answer: done or not done
     ├── LedgerError           Postgres did not do what was asked
     │   ├── LedgerUnavailable     not reachable, out of connections, or too slow; a commit may be done or not done
@@ -95,6 +96,10 @@ class HotStoreError(DropwaveError):
 
 class HotStoreUnavailable(HotStoreError):
     """Surely nothing was done."""
+
+
+class WritesRefused(HotStoreUnavailable):
+    """Redis takes no writes now: memory full, too few replicas, a disk that fails. Whatever only reads is answered."""
 
 
 class ReplyLost(HotStoreError):

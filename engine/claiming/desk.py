@@ -9,6 +9,7 @@ What an ask can go through, and how it ends:
     too old when its turn came                         busy        never written
     who asked has gone before its turn came            (nobody)    never written
     surely not decided: refused, fenced, not connected busy / recovering
+    Redis takes no writes                              the outcome, where that is no new claim; else busy
     reply lost                                         sent again with the same code: the script knows it
       … answered                                       the outcome
       … past `not_after`, nothing held, same epoch     busy        the lost call cannot decide it any more
@@ -38,7 +39,7 @@ from engine.claiming.presence import Presence
 from engine.claiming.waiting import Place, Trial, Waiting
 from engine.domain.codes import new_code
 from engine.domain.outcome import Ask, Claimed, Outcome, RefusalCode, Refused
-from engine.errors import HotStoreError, HotStoreUnavailable
+from engine.errors import HotStoreError, HotStoreUnavailable, WritesRefused
 from engine.hotstore.decide import Batch, Late, decide
 from engine.hotstore.scripts import Fenced, OtherEpoch
 from engine.hotstore.store import HotStore, Line
@@ -259,6 +260,11 @@ class Desk:
                 self.epoch = error.epoch  # and again: epochs rise with recoveries, and each of those takes a while
             except Fenced:
                 return RECOVERING
+            except WritesRefused as error:
+                log.warning("hot store takes no writes", campaign=self._campaign, error=str(error))
+                if not trial.grants:
+                    return BUSY
+                trial.grants = False  # and again: replays and refusals need no write, who would be granted is busy
             except HotStoreUnavailable as error:
                 trial.unavailable += 1
                 log.warning("hot store unavailable", campaign=self._campaign, error=str(error))
@@ -279,9 +285,8 @@ class Desk:
         epoch = self.epoch  # a later one may be seen while the call is under way
         async with self._store.line() as line:
             with shared_span("claim.batch", traces, campaign=self._campaign, claims=len(batch)):
-                decided = await decide(
-                    line, self._campaign, epoch, asks, trial.not_after_ms, self._settings.log_lag_max
-                )
+                lag_max = self._settings.log_lag_max if trial.grants else 0
+                decided = await decide(line, self._campaign, epoch, asks, trial.not_after_ms, lag_max)
             self._clock.heard(decided.now_ms)
             promised = self._hand_out(batch, decided, trial, epoch)
             if promised:

@@ -40,12 +40,16 @@ class Waiting:
 
 
 class Trial:
-    """How the sending of one batch has gone so far. `lost`: a call was written and had no answer."""
+    """How the sending of one batch has gone so far.
 
-    __slots__ = ("first_epoch", "lost", "not_after_ms", "unavailable")
+    `lost`: a call was written and had no answer. `grants`: whether new claims can be written.
+    """
+
+    __slots__ = ("first_epoch", "grants", "lost", "not_after_ms", "unavailable")
 
     def __init__(self, not_after_ms: int, epoch: int) -> None:
         self.not_after_ms = not_after_ms
         self.first_epoch = epoch
         self.lost = False
+        self.grants = True
         self.unavailable = 0

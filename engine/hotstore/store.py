@@ -16,7 +16,14 @@ import structlog
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from engine.errors import AckImpossible, CannotRun, HotStoreError, HotStoreUnavailable, ReplyLost
+from engine.errors import (
+    AckImpossible,
+    CannotRun,
+    HotStoreError,
+    HotStoreUnavailable,
+    ReplyLost,
+    WritesRefused,
+)
 from engine.hotstore.promises import Ask, broken_promise, check_assertions
 from engine.settings import Settings
 from engine.telemetry import HOT_STORE_FAILURES
@@ -31,17 +38,8 @@ holds is served 32 at a time, and waits for its turn at most as long as for an a
 
 VERSION_MIN = (6, 2)
 
-_NOTHING_DONE = (
-    "OOM ",
-    "READONLY ",
-    "MISCONF ",
-    "NOREPLICAS ",
-    "MASTERDOWN ",
-    "LOADING ",
-    "BUSY ",
-    "NOAUTH ",
-    "NOPERM ",
-)
+_NO_WRITES = ("OOM ", "READONLY ", "MISCONF ", "NOREPLICAS ")
+_NOTHING_DONE = ("MASTERDOWN ", "LOADING ", "BUSY ", "NOAUTH ", "NOPERM ")
 """Errors that Redis gives before a command has done anything; inside a script they come from its first
 write, which every script here makes its log entry."""
 
@@ -259,7 +257,12 @@ def _is_unknown_script(error: HotStoreError) -> bool:
 def _failure_of(error: failures.ResponseError) -> HotStoreError:
     """What an error answer means. A script's errors carry the error of the command that failed in it."""
     text = f"{type(error).__name__}: {error}"
-    nothing_done = isinstance(error, failures.ReadOnlyError | failures.OutOfMemoryError | failures.NoScriptError)
-    if nothing_done or any(sign in str(error) for sign in _NOTHING_DONE):
+    if isinstance(error, failures.ReadOnlyError | failures.OutOfMemoryError) or _has(error, _NO_WRITES):
+        return WritesRefused(f"Redis takes no writes: {text}")
+    if isinstance(error, failures.NoScriptError) or _has(error, _NOTHING_DONE):
         return HotStoreUnavailable(f"Redis refused: {text}")
     return HotStoreError(f"Redis answered with an error: {text}")
+
+
+def _has(error: failures.ResponseError, signs: Sequence[str]) -> bool:
+    return any(sign in str(error) for sign in signs)

@@ -492,10 +492,13 @@ async def test_a_full_redis_is_busy_and_replays_answer(counter: Counter) -> None
     store = counter.drop.store
     await store.call("CONFIG", "SET", "maxmemory", 1)
     try:
-        assert await counter.desk.claim(ask("ann")) == BUSY
-        outcome = await counter.desk.claim(ask("who was here before"))
-        assert isinstance(outcome, Claimed)
-        assert outcome.replayed
+        told = await asyncio.gather(
+            *counter.asks(ask("ann"), ask("who was here before"), ask("who was here before", 2), ask("ben", 3))
+        )
+        assert told[0] == BUSY
+        assert isinstance(told[1], Claimed)
+        assert told[1].replayed
+        assert [code_of(each) for each in told[2:]] == [RefusalCode.ALREADY_CLAIMED, RefusalCode.SOLD_OUT]
     finally:
         await store.call("CONFIG", "SET", "maxmemory", 0)
     granted([await counter.desk.claim(ask("ann"))])
