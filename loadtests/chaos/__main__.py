@@ -50,6 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--ack", choices=ACKS, help="one level alone (default: all in turn)")
     parser.add_argument("--fault", choices=sorted(FAULTS), action="append", help="this one alone; may be repeated")
     parser.add_argument("--users", type=int, default=120, help="of one drop (default: 120)")
+    parser.add_argument(
+        "--rebuild-claims", type=int, default=0, help="measure a rebuild of a shard with so many claims (default: none)"
+    )
     parser.add_argument("--data", help="a folder to keep everything in, logs too (default: none is kept)")
     options = parser.parse_args(arguments)
     seed = secrets.randbelow(2**31) if options.seed is None else options.seed
@@ -64,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     run = Run(seed, options.users, _say)
     try:
         with _folder(options.data) as folder, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(run.go(folder, options.minutes, acks, faults))
+            runner.run(run.go(folder, options.minutes, acks, faults, options.rebuild_claims))
     except (DropwaveError, OSError) as error:
         _say(f"chaos: {error}")
         return 3

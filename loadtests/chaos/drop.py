@@ -69,7 +69,7 @@ class Drop:
 
     async def run(self, due: Sequence[Due]) -> Dropped:
         """From the campaign's apply to the verdict. Raises CannotJudge."""
-        opens_s, opens_wall_s = await self._apply()
+        opens_s, opens_wall_s = await self.apply()
         crowd = Crowd(self._plan, self._book, self._gateways, opens_s)
         crowd.begin()
         try:
@@ -84,7 +84,7 @@ class Drop:
             await crowd.stop()
         return await self._judge(struck, opens_s, opens_wall_s)
 
-    async def _apply(self) -> tuple[float, float]:
+    async def apply(self) -> tuple[float, float]:
         """Put the campaign into force; the first opening, on the monotonic clock and as Unix time."""
         gateway = next(iter(self._gateways.values()))
         await self._put(gateway, time.time() + 60)

@@ -8,6 +8,7 @@ from typing import Final
 
 from loadtests.chaos.client import Api
 from loadtests.chaos.drop import Drop, Dropped, audit_of
+from loadtests.chaos.measure import measure
 from loadtests.chaos.report import contradictions, summary
 from loadtests.chaos.schedule import Due, schedule
 from loadtests.chaos.servers import GATEWAYS, Servers
@@ -55,8 +56,10 @@ class Run:
         self.broken |= bool(dropped.judgement.contradictions)
         return dropped
 
-    async def go(self, folder: Path, minutes: float, acks: Sequence[str], faults: Sequence[str]) -> None:
-        """Drops until the time is up; then `dropwave audit` on all of them."""
+    async def go(
+        self, folder: Path, minutes: float, acks: Sequence[str], faults: Sequence[str], rebuild_claims: int
+    ) -> None:
+        """Drops until the time is up; then `dropwave audit` on all of them, and what recoveries take."""
         ends_s = time.monotonic() + 60 * minutes
         async with stage(folder, acks[0]) as (servers, gateways):
             for number, due in enumerate(schedule(self._seed, faults), 1):
@@ -69,6 +72,10 @@ class Run:
             for promise, what in await audit_of(servers):
                 self.broken = True
                 self._say(f"in the end: {promise}  {what}")
+            plan = make_plan(self._seed, number + 1, self._users)
+            await Drop(servers, gateways, plan, number + 1).apply()
+            for line in await measure(servers, gateways, plan, rebuild_claims):
+                self._say(line)
             ends = {name: role.ends for name, role in servers.roles.items() if role.ends}
             if ends:
                 self._say(f"roles that ended by themselves and were started again: {ends}")

@@ -74,7 +74,8 @@ class RedisServer(EmbeddedRedis):
 
     async def has_caught_up(self) -> bool:
         """Whether it is a replica that follows its master."""
-        return (await self.command("INFO", "replication")).get("master_link_status") == "up"
+        info: dict[str, Any] = await self.command("INFO", "replication")
+        return info.get("master_link_status") == "up"
 
 
 class PostgresServer(EmbeddedPostgres):
@@ -145,6 +146,11 @@ class Role:
     def keep(self) -> None:
         """Start it, and again whenever it ends."""
         self._keeper = asyncio.create_task(self._keep(), name=f"keeper of {self.name}")
+
+    @property
+    def pid(self) -> int:
+        """Of its process."""
+        return self._process.child.pid
 
     async def ready(self) -> None:
         """Wait until it is."""
