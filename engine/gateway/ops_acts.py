@@ -75,11 +75,20 @@ class ActsEndpoint:
             return refuse(actor, heading.accept_language)
         try:
             done = await self._acts[act](wave, actor[1], actor[0])
+        except UnknownWave as error:
+            return refuse(await self._not_there(wave, error), heading.accept_language)
         except DropwaveError as error:
             return refuse(problem_of(error), heading.accept_language)
         if isinstance(done, Problem):
             return refuse(done, heading.accept_language)
         return _fine(done_members(done))
+
+    async def _not_there(self, wave: str, error: UnknownWave) -> Problem:
+        """The hot store has no such wave: there is none, or it is being loaded."""
+        live = await find_wave(self._board, wave)
+        if isinstance(live, Problem):
+            return problem_of(error) if live.code == "unknown_wave" else live
+        return Problem("recovering") if self._board.expects(live.catalogue) else problem_of(error)
 
     async def everywhere(self, act: str, heading: Heading, body: bytes) -> Answer:
         """`stop-all` or `start-all`. 503 with every result where a campaign could not be reached."""

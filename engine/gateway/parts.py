@@ -44,6 +44,9 @@ class BoardPart(Protocol):
     def campaign(self, campaign: str, /) -> Catalogue | None:
         """That campaign, where it is in the hot store."""
 
+    def expects(self, catalogue: Catalogue, /) -> bool:
+        """Whether that campaign should be in the hot store now."""
+
     def waves(self) -> list[LiveWave]:
         """Every wave in the hot store."""
 

@@ -1,0 +1,1 @@
+"""Damage done on purpose, and what users and operators are told meanwhile."""
