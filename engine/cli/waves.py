@@ -52,13 +52,13 @@ async def list_waves(settings: Settings, as_json: bool) -> None:
         [
             [
                 str(row["wave"]),
-                str(row["state"]),
+                _state(each, row),
                 wall_clock(str(row["opens_at"])),
                 wall_clock(str(row["closes_at"])),
                 str(row["left"]),
                 str(row["stock"]),
             ]
-            for row in rows
+            for each, row in zip(seen, rows, strict=True)
         ],
         empty="No campaign is in the hot store.",
     )
@@ -71,16 +71,24 @@ async def list_waves(settings: Settings, as_json: bool) -> None:
 async def show(settings: Settings, wave_id: str, as_json: bool) -> None:
     """Show one wave: state, and what is left of each offer."""
     async with hot_store_only(settings) as store:
-        shown = seen_members(await Operations(store).look(wave_id))
+        seen = await Operations(store).look(wave_id)
+    shown = seen_members(seen)
     if as_json:
         print_json(shown)
         return
-    click.echo("  ".join(f"{name}: {value}" for name, value in _row(shown).items() if value != ""))
+    row = _row(shown)
+    row["state"] = _state(seen, row)
+    click.echo("  ".join(f"{name}: {value}" for name, value in row.items() if value != ""))
     print_table(
         ["offer", "left", "stock", "claimed"],
         [[str(offer[column]) for column in ("id", "left", "stock", "claimed")] for offer in shown["offers"]],
         empty="No offers.",
     )
+
+
+def _state(seen: Seen, row: Members) -> str:
+    """Its state; with it that nobody gets to it, where its shard is not bound."""
+    return str(row["state"]) if seen.shard.bound else f"{row['state']}, but being recovered"
 
 
 async def _perform(settings: Settings, as_json: bool, perform: Callable[[Operations], Awaitable[Done]]) -> None:

@@ -11,11 +11,14 @@ import structlog
 from engine.errors import CannotRun, LedgerError
 from engine.ledger.database import Ledger
 from engine.ledger.migrate import require_migrated
+from engine.ledger.queries import load_queries
 from engine.service import Loop
 from engine.settings import Settings
 from engine.telemetry import PROMISE_BROKEN
 
 log = structlog.get_logger(__name__)
+
+_SQL = load_queries("database")
 
 LOOK_S = 1.0
 """Between two looks: one short statement."""
@@ -29,11 +32,12 @@ class LedgerWatch:
         self._wait_s = settings.ledger_connect_timeout_ms / 1000
         self._loop = Loop("ledger watch", self._look, LOOK_S)
         self._trouble: str | None = None
+        self._is_migrated = False
         self._broken = ""
 
     @property
     def ready(self) -> bool:
-        """Whether the last look found everything as it has to be."""
+        """Whether Postgres answered the last look, and had this program's schema when it first did."""
         return self._trouble == ""
 
     @property
@@ -70,7 +74,11 @@ class LedgerWatch:
         try:
             async with asyncio.timeout(self._wait_s):
                 self._promised(await self._ledger.broken_promise())
-                await require_migrated(self._ledger)
+                if self._is_migrated:  # an upgrade that goes on meanwhile ends nobody who is at work
+                    await self._ledger.fetch(_SQL["answers"])
+                else:
+                    await require_migrated(self._ledger)
+                    self._is_migrated = True
         except TimeoutError:
             self._note(f"Postgres has not answered for {self._wait_s:.1f} s")
         else:
