@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 from msgspec.structs import replace
@@ -11,19 +11,19 @@ from msgspec.structs import replace
 from engine.hotstore import watch as hot_store_watch
 from engine.ledger import watch as ledger_watch
 from engine.settings import Settings
+from engine.settling import writer
 from engine.wiring import running, writer_services
 from tests.gateway.drop import Drop, Reply, running_drop
 from tests.support.waiting import wait_until
 
 IMPATIENT = {
-    "redis_timeout_ms": 400,
-    "redis_connect_timeout_ms": 400,
-    "claim_decide_ms": 500,
-    "claim_deadline_ms": 600,
-    "claim_wait_max_ms": 600,
-    "settle_deadline_ms": 700,
-    "ledger_timeout_ms": 500,
-    "ledger_connect_timeout_ms": 400,
+    "redis_timeout_ms": 200,
+    "redis_connect_timeout_ms": 200,
+    "claim_decide_ms": 250,
+    "claim_deadline_ms": 300,
+    "settle_deadline_ms": 400,
+    "ledger_timeout_ms": 300,
+    "ledger_connect_timeout_ms": 200,
     "user_requests_per_second": 0,
 }
 """What hangs is noticed soon. Nothing here is asserted of times: a wait that had no end would end the test."""
@@ -63,8 +63,13 @@ class Asked:
 
     async def prepare(self) -> None:
         """One who holds `a`; `rare` goes to another."""
-        self.held = (await self.drop.claim("one-open", {"offer": "a"}, self.drop.token("holder")))["claim"]["id"]
-        assert (await self.drop.claim("one-open", {"offer": "rare"}, self.drop.token("lucky"))).status == 201
+        self.held = await wait_until(lambda: self._claim_of("holder", "a"))
+        await wait_until(lambda: self._claim_of("lucky", "rare"))
+
+    async def _claim_of(self, account: str, offer: str) -> str:
+        """The id of its claim; empty where it has to be asked for again."""
+        reply = await self.drop.claim("one-open", {"offer": offer}, self.drop.token(account))
+        return str(reply["claim"]["id"]) if reply.status < 300 else ""
 
     async def everything(self) -> dict[str, str]:
         """One answer of each kind, all asked at once: what was granted, or the code of the refusal."""
@@ -117,12 +122,14 @@ async def asked_gateway(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> 
     """Gateway, steward and writer over the stores of these settings."""
     for module in (hot_store_watch, ledger_watch):
         monkeypatch.setattr(module, "LOOK_S", 0.05)
-    async with running_drop(replace(settings, **IMPATIENT)) as drop:
-        async with running(writer_services(drop.stores, drop.settings)):
-            asked = Asked(drop)
-            await asked.prepare()
-            await wait_until(asked.is_well)
-            yield asked
+    monkeypatch.setattr(writer, "BACK_OFF_MAX_MS", 100)
+    async with AsyncExitStack() as stack:
+        drop = await stack.enter_async_context(running_drop(replace(settings, **IMPATIENT)))
+        await stack.enter_async_context(running(writer_services(drop.stores, drop.settings)))
+        asked = Asked(drop)
+        await asked.prepare()
+        await wait_until(asked.is_well)
+        yield asked
 
 
 async def answers_become(asked: Asked, wanted: Mapping[str, str], fault: str) -> None:

@@ -1,5 +1,5 @@
-"""What is told while Redis is gone, silent, full, read-only, somebody else: `busy` and `recovering` where surely nothing was
-decided, `outcome_unknown` where that is not known, and everything that does not need Redis as ever.
+"""What is told while Redis is gone, silent, full, read-only, somebody else: `busy` and `recovering` where surely
+nothing was decided, `outcome_unknown` where that is not known, and everything that does not need Redis as ever.
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping
