@@ -21,13 +21,12 @@ from loadtests.chaos.workload import PROBE, Plan
 
 _SLACK_S: Final = 0.25
 """Clocks of this process and of the store are of one machine; a request takes its time on the way."""
-_ON_THE_WAY_S: Final = 2.0
-"""An answer that was decided before a server died may arrive so much later."""
 
 
 @dataclass(frozen=True)
 class Loss:
-    """What a fault may cost: acknowledgements in that time, under levels below the one that survives it."""
+    """What a fault may cost: what was acknowledged since then and asked for until then, under levels below the one that
+    survives it. What is asked for later meets a store that has lost nothing yet."""
 
     fault: str
     survives: str
@@ -125,7 +124,7 @@ class Auditor:
             assert held is not None
             if code not in self._codes:
                 self.judgement.lost += 1
-                if any(loss.since_s <= entry.answered_s <= loss.until_s + _ON_THE_WAY_S for loss in self._losses):
+                if any(loss.since_s <= entry.answered_s and entry.sent_s <= loss.until_s for loss in self._losses):
                     self._lost.add(code)
                 else:
                     self.judgement.wrong("P3", f"{held.id} was acknowledged and is not in the ledger", key.account)

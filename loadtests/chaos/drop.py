@@ -79,10 +79,13 @@ class Drop:
             await self._granting_again()
             await crowd.end(_PATIENCE_S)
             await crowd.buy_out()
-            await self._settled()
+            settles = await happens(lambda: self._servers.is_settled(self._plan.campaign), _SETTLED_S, 0.05)
         finally:
             await crowd.stop()
-        return await self._judge(struck, opens_s, opens_wall_s)
+        dropped = await self._judge(struck, opens_s, opens_wall_s)
+        if not settles:
+            dropped.judgement.wrong("P3", f"not settled after {_SETTLED_S:.0f} s, or no shard that sells")
+        return dropped
 
     async def apply(self) -> tuple[float, float]:
         """Put the campaign into force; the first opening, on the monotonic clock and as Unix time."""
@@ -141,10 +144,6 @@ class Drop:
         units."""
         now_s = time.monotonic()
         await happens(lambda: self._book.recovery_s(now_s, now_s) < float("inf"), _PATIENCE_S)
-
-    async def _settled(self) -> None:
-        if not await happens(lambda: self._servers.is_settled(self._plan.campaign), _SETTLED_S, 0.05):
-            raise CannotJudge(f"{self._plan.campaign} is not settled after {_SETTLED_S:.0f} s")
 
     async def _judge(self, struck: list[Struck], opens_s: float, opens_wall_s: float) -> Dropped:
         ledger = await read_ledger(self._servers, self._plan.campaign)

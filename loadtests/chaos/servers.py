@@ -115,11 +115,6 @@ async def _copy(source: Path, target: Path) -> None:
     await _run("cp", "-a", "-T", source, target)
 
 
-async def _mount(folder: Path) -> None:
-    """A small disk of its own under a folder."""
-    await _run("mount", "-t", "tmpfs", "-o", "size=256m,mode=700", "dropwave-chaos", folder)
-
-
 async def _run(*command: str | Path) -> None:
     process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.DEVNULL)
     await process.wait()
@@ -230,9 +225,7 @@ class Servers:
 
     async def start(self) -> None:
         """Servers, proxies, roles. Call `stop` afterwards in any case."""
-        if may_mount():
-            private_folder(self.redis.folder)
-            await _mount(self.redis.folder)
+        await self._own_disk(self.redis)
         for server in (self.redis, self.postgres):
             await start_server(server)
         await migrate(self.postgres.url, replace(self._settings_of("memory"), database_url=self.postgres.url))
@@ -270,8 +263,14 @@ class Servers:
             if isinstance(server, RedisServer):
                 await kill_server(server)
             await server.stop()
+            if server.folder.is_mount():
+                await _run("umount", "--lazy", server.folder)
+
+    async def _own_disk(self, server: RedisServer) -> None:
+        """A small disk under a server's folder, to be filled up, where one can be mounted."""
+        private_folder(server.folder)
         if may_mount():
-            await _run("umount", "--lazy", self.folder / "redis")
+            await _run("mount", "-t", "tmpfs", "-o", "size=256m,mode=700", "dropwave-chaos", server.folder)
 
     def _servers(self) -> list[Server]:
         return [self.redis, self.postgres, *self.strays]
@@ -324,7 +323,7 @@ class Servers:
             self.replica = RedisServer(self.folder / f"redis-{len(self.strays) + 2}")
             self.strays.append(self.replica)
             password = kept_secret(self.redis.folder / "password")
-            private_folder(self.replica.folder)
+            await self._own_disk(self.replica)
             write_private(self.replica.folder / "password", password + "\n")
             await start_server(self.replica)
             await self.replica.command("CONFIG", "SET", "masterauth", password)

@@ -20,6 +20,7 @@ async def memory_full(scene: Scene) -> None:
 async def disk_full(scene: Scene) -> None:
     """Nothing can be appended: under `always` Redis ends by itself. Somebody makes room and starts it again."""
     redis = scene.servers.redis
+    assert redis.folder.is_mount(), "not a disk of its own: nobody else's is filled"
     filler = redis.folder / "filler"
     await asyncio.to_thread(_fill, filler)
     await scene.pause(0.5, 2.0)

@@ -8,28 +8,27 @@ from typing import Final
 from loadtests.chaos.faults.lines import springs
 from loadtests.chaos.faults.registry import Scene, fault
 from loadtests.chaos.proxy import Fault
-from loadtests.chaos.servers import kill_server
+from loadtests.chaos.servers import Role, kill_server
 
 WRITER_LAG_S: Final = 3.0
 """What a writer that works has settled for sure, on a busy machine too."""
-_WRITERS: Final = ("writer-1", "writer-2")
 _STEWARDS: Final = ("steward-1", "steward-2")
 
 
 @fault("redis from an older snapshot", "settled")
 async def redis_older(scene: Scene) -> None:
-    """Redis comes back with a file of some time ago; every other time nothing was settled since."""
+    """Redis comes back with a file of some time ago."""
     redis = scene.servers.redis
-    slept = await _writers_sleep(scene)
+    asleep = await _put_to_sleep(scene)
     since_s = time.monotonic()
     kept = redis.folder / "kept.aof"
     await asyncio.to_thread(shutil.copy, redis.folder / "appendonly.aof", kept)
     await scene.pause(0.3, 1.5)
     await kill_server(redis)
     await asyncio.to_thread(shutil.copy, kept, redis.folder / "appendonly.aof")
-    scene.may_lose(since_s if slept else max(since_s, time.monotonic() - WRITER_LAG_S))
+    scene.may_lose(since_s if "writer" in asleep else max(since_s, time.monotonic() - WRITER_LAG_S))
     await scene.servers.revive(redis)
-    _writers_wake(scene)
+    await _wake(scene, asleep)
 
 
 @fault("redis lost", "settled")
@@ -83,7 +82,7 @@ async def replica_promoted(scene: Scene) -> None:
     servers = scene.servers
     replica = await servers.with_replica()
     old = servers.redis
-    slept = await _writers_sleep(scene)
+    asleep = await _put_to_sleep(scene)
     since_s = time.monotonic()
     servers.replication.stall()
     await scene.pause(0.3, 1.5)
@@ -91,10 +90,10 @@ async def replica_promoted(scene: Scene) -> None:
     await replica.command("REPLICAOF", "NO", "ONE")
     servers.lead_to_redis(replica, but=left_behind)
     promoted_s = time.monotonic()
-    _writers_wake(scene)
+    await _wake(scene, asleep)
     await scene.pause(0.5, 3.0)
     await kill_server(old)
-    scene.may_lose(since_s if slept else max(since_s, promoted_s - WRITER_LAG_S))
+    scene.may_lose(since_s if "writer" in asleep else max(since_s, promoted_s - WRITER_LAG_S))
     servers.lead_to_redis(replica)
     await servers.crown(replica)
 
@@ -111,16 +110,23 @@ async def postgres_set_back(scene: Scene) -> None:
     await scene.servers.revive(postgres)
 
 
-async def _writers_sleep(scene: Scene) -> bool:
-    """Every other time nothing is settled from here on."""
-    asleep = scene.random.random() < 0.5
-    if asleep:
-        for name in _WRITERS:
-            scene.servers.roles[name].freeze()
-        scene.notes.append("nothing settled meanwhile")
-    return asleep
+async def _put_to_sleep(scene: Scene) -> tuple[str, ...]:
+    """Writers, stewards, both or nobody: nothing is settled from here on, nobody looks at a Redis that is another."""
+    kinds: tuple[str, ...] = scene.random.choice((("writer",), ("steward",), ("writer", "steward"), ()))
+    for role in _of(scene, kinds):
+        role.freeze()
+    if kinds:
+        scene.notes.append(f"asleep meanwhile: {' and '.join(kinds)}")
+    return kinds
 
 
-def _writers_wake(scene: Scene) -> None:
-    for name in _WRITERS:
-        scene.servers.roles[name].thaw()
+async def _wake(scene: Scene, kinds: tuple[str, ...]) -> None:
+    """A steward sleeps on for a while: until it has looked, the fence alone keeps such a Redis from selling."""
+    if "steward" in kinds:
+        await scene.pause(0.5, 1.5)
+    for role in _of(scene, kinds):
+        role.thaw()
+
+
+def _of(scene: Scene, kinds: tuple[str, ...]) -> list[Role]:
+    return [role for name, role in scene.servers.roles.items() if name.partition("-")[0] in kinds]
