@@ -69,8 +69,8 @@ class Stores:
 @asynccontextmanager
 async def connected(settings: Settings) -> AsyncIterator[Stores]:
     """Both stores for the time of the block. Raises CannotRun where an address is missing."""
-    _require_address("redis_url", settings.redis_url)
-    _require_address("database_url", settings.database_url)
+    require_address("redis_url", settings.redis_url)
+    require_address("database_url", settings.database_url)
     async with AsyncExitStack() as stack:
         hot_store = await HotStore.connect(settings.redis_url, settings)
         stack.push_async_callback(hot_store.close)
@@ -86,8 +86,8 @@ async def hot_store_first(settings: Settings) -> AsyncIterator[Stores]:
 
     Raises CannotRun like `connected`, also where Postgres is there and does not have this program's schema.
     """
-    _require_address("redis_url", settings.redis_url)
-    _require_address("database_url", settings.database_url)
+    require_address("redis_url", settings.redis_url)
+    require_address("database_url", settings.database_url)
     async with AsyncExitStack() as stack:
         hot_store = await HotStore.connect(settings.redis_url, settings)
         stack.push_async_callback(hot_store.close)
@@ -100,7 +100,7 @@ async def hot_store_first(settings: Settings) -> AsyncIterator[Stores]:
 @asynccontextmanager
 async def hot_store_only(settings: Settings) -> AsyncIterator[HotStore]:
     """The hot store alone, for acts that have to work while Postgres does not. Raises CannotRun like `connected`."""
-    _require_address("redis_url", settings.redis_url)
+    require_address("redis_url", settings.redis_url)
     # A Redis whose settings cannot keep `ack` is one more reason to stop everything, and none to refuse that.
     hot_store = await HotStore.connect(settings.redis_url, replace(settings, ack="memory"))
     try:
@@ -112,7 +112,7 @@ async def hot_store_only(settings: Settings) -> AsyncIterator[HotStore]:
 @asynccontextmanager
 async def ledger_only(settings: Settings) -> AsyncIterator[Ledger]:
     """The ledger alone, for what it knows by itself. Raises CannotRun like `connected`."""
-    _require_address("database_url", settings.database_url)
+    require_address("database_url", settings.database_url)
     ledger = await Ledger.connect(settings.database_url, settings)
     try:
         await require_migrated(ledger)
@@ -133,7 +133,8 @@ async def ledger_first(settings: Settings) -> AsyncIterator[tuple[Ledger, HotSto
             yield ledger, store, ""
 
 
-def _require_address(name: str, url: str) -> None:
+def require_address(name: str, url: str) -> None:
+    """Raise CannotRun, with the way out, where that address is not known."""
     if not url:
         raise CannotRun(
             f"no {name}: set DROPWAVE_{name.upper()}, or start `dropwave up` and name its folder with --data"

@@ -4,13 +4,21 @@ from typing import get_args
 
 import click
 
-from engine.cli.options import data_option, role_settings, run
+from engine.cli.options import data_option, on_installation, role_settings, run
 from engine.domain.outcome import Ack
 from engine.embedded.running import Running
 from engine.embedded.up import up as run_up
 from engine.ledger.migrate import migrate as run_migrations
 from engine.settings import Settings
-from engine.wiring import connected, gateway_services, hot_store_first, run_role, steward_services, writer_services
+from engine.wiring import (
+    connected,
+    gateway_services,
+    hot_store_first,
+    require_address,
+    run_role,
+    steward_services,
+    writer_services,
+)
 
 
 @click.command()
@@ -51,10 +59,11 @@ def steward() -> None:
 
 
 @click.command()
-def migrate() -> None:
+@on_installation
+async def migrate(settings: Settings) -> None:
     """Bring the ledger's schema up to this version."""
-    settings = role_settings("migrate")
-    done = run(settings, run_migrations(settings.database_url, settings))
+    require_address("database_url", settings.database_url)
+    done = await run_migrations(settings.database_url, settings)
     click.echo("\n".join(f"applied {name}" for name in done) or "the ledger is up to date")
 
 

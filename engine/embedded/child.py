@@ -90,10 +90,14 @@ class Child:
         return signal.Signals(-status).name if status < 0 else f"exit status {status}"
 
     def reason(self, last_word: str) -> str:
-        """Why it ended: the signal that killed it, else its own last word, else its exit status."""
-        if (self.exit_status or 0) < 0:
+        """Why it ended: the signal that killed it, else its own last word, else its exit status.
+
+        One that ended as if asked to (status 0) has said nothing of a reason.
+        """
+        status = self.exit_status or 0
+        if status < 0:
             return f"killed by {self.ending}"
-        return last_word or self.ending
+        return last_word if status and last_word else self.ending
 
     def start(
         self,

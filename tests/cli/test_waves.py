@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 from engine.cli import dropwave
 from engine.domain.outcome import RefusalCode, Refused
 from engine.errors import ActRefused, CannotRun, HotStoreUnavailable, UnknownWave, UsageError
-from engine.hotstore import keys
+from engine.hotstore import keys, load
 from engine.hotstore.store import HotStore
 from tests.support.drop import HOUR_MS, Drop, ask, campaign, catalogue_of, wave
 
@@ -86,6 +86,13 @@ async def test_each_act_says_what_changed_and_the_second_time_that_nothing_did(d
     lines = [entry.act for entry in await drop.log() if entry.act]
     assert [line.kind for line in lines] == ["pause", "resume", "pause", "restock", "cancel", "close"]
     assert {(line.actor, line.reason) for line in lines} == {("li", "the bank is down")}
+
+
+async def test_a_shard_that_is_being_recovered_is_shown_so(drop: Drop, run: Run) -> None:
+    await load.unbind(drop.store, drop.campaign, drop.term)
+    assert "state: open, but being recovered  " in said(await run("wave", "show", "open"))
+    assert "│ open, but being recovered " in said(await run("wave", "list"))
+    assert json.loads(said(await run("wave", "list", "--json")))[0]["state"] == "open"
 
 
 async def test_moving_a_wave(drop: Drop, run: Run) -> None:
