@@ -6,6 +6,7 @@ import math
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -129,13 +130,14 @@ class Drop:
         moment = due.share * self._plan.stock
         await happens(lambda: self._book.granted >= moment, opens_s + _LATEST_S - time.monotonic(), 0.005)
         scene = Scene(self._servers, self._book, self._plan.chance("fault", due.fault))
-        scene.began_s = time.monotonic()
-        self._book.damage.append(due.fault)
-        try:
-            await fault.do(scene)
-        finally:
-            scene.ended_s = time.monotonic()
-            self._book.damage.remove(due.fault)
+        async with self._servers.turns[fault.restarts] if fault.restarts else nullcontext():
+            scene.began_s = time.monotonic()
+            self._book.damage.append(due.fault)
+            try:
+                await fault.do(scene)
+            finally:
+                scene.ended_s = time.monotonic()
+                self._book.damage.remove(due.fault)
         await self._granting_again()
         return Struck(due.fault, scene, self._book.recovery_s(scene.began_s, scene.ended_s))
 

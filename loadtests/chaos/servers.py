@@ -209,6 +209,8 @@ class Servers:
         self.roles: dict[str, Role] = {}
         self.redis = RedisServer(folder / "redis")
         self.postgres = PostgresServer(folder / "postgres")
+        self.turns = {store: asyncio.Lock() for store in STORES}
+        """Held by whoever restarts that store."""
         self.replica: RedisServer | None = None
         self.replication: Proxy
         self.strays: list[Server] = []

@@ -35,7 +35,7 @@ async def gateway_clock(scene: Scene) -> None:
     await role.ready()
 
 
-@fault("store's clock stepped", "logged", needs="faketime", shifts_clocks=True)
+@fault("store's clock stepped", "logged", needs="faketime", restarts="redis", shifts_clocks=True)
 async def store_clock(scene: Scene) -> None:
     """The clock that decides goes back by up to fifty seconds, then forward by two, then is right again."""
     redis = scene.servers.redis

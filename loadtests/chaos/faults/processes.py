@@ -12,7 +12,7 @@ PAST_EVERY_TIMEOUT_S: Final = 6.0
 """Longer than a lease (2 s), an answer of Redis (1 s), a claim's decision (5 s)."""
 
 
-@fault("redis killed", "logged")
+@fault("redis killed", "logged", restarts="redis")
 async def redis_killed(scene: Scene) -> None:
     """Redis is killed and comes back with its append-only file."""
     since_s = time.monotonic()
@@ -22,7 +22,7 @@ async def redis_killed(scene: Scene) -> None:
     await scene.servers.revive(scene.servers.redis)
 
 
-@fault("redis frozen")
+@fault("redis frozen", restarts="redis")
 async def redis_frozen(scene: Scene) -> None:
     """Redis stops, keeps its connections, and goes on where it was."""
     child = scene.servers.redis.child
@@ -31,7 +31,7 @@ async def redis_frozen(scene: Scene) -> None:
     os.kill(child.pid, signal.SIGCONT)
 
 
-@fault("postgres killed")
+@fault("postgres killed", restarts="postgres")
 async def postgres_killed(scene: Scene) -> None:
     """Postgres is killed, its sessions with it, and comes back by its log."""
     await kill_server(scene.servers.postgres)
@@ -82,7 +82,7 @@ async def writer_asleep(scene: Scene) -> None:
     await _sleep(scene, "writer")
 
 
-@fault("steward stopped and woken")
+@fault("steward stopped and woken", restarts="redis")
 async def steward_asleep(scene: Scene) -> None:
     """A zombie that believes in its lease; Redis restarts meanwhile, so that another one has recovered the shard."""
     role = _one(scene, "steward")

@@ -55,6 +55,8 @@ class Fault:
     do: Callable[[Scene], Awaitable[None]]
     needs: str = ""
     """A Debian package or a right without which it cannot be done."""
+    restarts: str = ""
+    """The store that it restarts: two faults of one drop do that one after the other."""
     shifts_clocks: bool = False
     """Whether times of the store and of this process cannot be compared afterwards."""
 
@@ -63,13 +65,13 @@ FAULTS: dict[str, Fault] = {}
 
 
 def fault(
-    name: str, survives: str = "memory", needs: str = "", *, shifts_clocks: bool = False
+    name: str, survives: str = "memory", needs: str = "", *, restarts: str = "", shifts_clocks: bool = False
 ) -> Callable[[Callable[[Scene], Awaitable[None]]], Callable[[Scene], Awaitable[None]]]:
     """Make a fault of a coroutine function."""
 
     def enter(do: Callable[[Scene], Awaitable[None]]) -> Callable[[Scene], Awaitable[None]]:
         assert name not in FAULTS, name
-        FAULTS[name] = Fault(name, survives, do, needs, shifts_clocks)
+        FAULTS[name] = Fault(name, survives, do, needs, restarts, shifts_clocks)
         return do
 
     return enter

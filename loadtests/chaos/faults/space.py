@@ -7,7 +7,7 @@ from loadtests.chaos.faults.registry import Scene, fault
 from loadtests.chaos.servers import kill_server
 
 
-@fault("redis memory full")
+@fault("redis memory full", restarts="redis")
 async def memory_full(scene: Scene) -> None:
     """Redis reaches `maxmemory` and refuses writes; then somebody gives it more."""
     redis = scene.servers.redis
@@ -16,7 +16,7 @@ async def memory_full(scene: Scene) -> None:
     await redis.command("CONFIG", "SET", "maxmemory", 0)
 
 
-@fault("redis disk full", "logged", needs="mounts")
+@fault("redis disk full", "logged", needs="mounts", restarts="redis")
 async def disk_full(scene: Scene) -> None:
     """Nothing can be appended: under `always` Redis ends by itself. Somebody makes room and starts it again."""
     redis = scene.servers.redis

@@ -15,7 +15,7 @@ WRITER_LAG_S: Final = 3.0
 _STEWARDS: Final = ("steward-1", "steward-2")
 
 
-@fault("redis from an older snapshot", "settled")
+@fault("redis from an older snapshot", "settled", restarts="redis")
 async def redis_older(scene: Scene) -> None:
     """Redis comes back with a file of some time ago."""
     redis = scene.servers.redis
@@ -31,13 +31,13 @@ async def redis_older(scene: Scene) -> None:
     await _wake(scene, asleep)
 
 
-@fault("redis lost", "settled")
+@fault("redis lost", "settled", restarts="redis")
 async def redis_lost(scene: Scene) -> None:
     """Redis comes back empty."""
     await _lose_redis(scene)
 
 
-@fault("load interrupted", "settled")
+@fault("load interrupted", "settled", restarts="redis")
 async def load_interrupted(scene: Scene) -> None:
     """Redis comes back empty, and in the middle of the load whoever loads is killed, or Redis is, or he sleeps."""
     servers = scene.servers
@@ -76,7 +76,7 @@ async def _lose_redis(scene: Scene) -> None:
     await scene.servers.revive(redis)
 
 
-@fault("lagging replica promoted", "replicated")
+@fault("lagging replica promoted", "replicated", restarts="redis")
 async def replica_promoted(scene: Scene) -> None:
     """A replica that lags becomes the master, while one gateway goes on talking to the old one for a while."""
     servers = scene.servers
@@ -98,7 +98,7 @@ async def replica_promoted(scene: Scene) -> None:
     await servers.crown(replica)
 
 
-@fault("postgres set back")
+@fault("postgres set back", restarts="postgres")
 async def postgres_set_back(scene: Scene) -> None:
     """Postgres is restored from a copy of some time ago; Redis has gone on."""
     postgres = scene.servers.postgres
