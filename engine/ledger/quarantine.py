@@ -86,11 +86,11 @@ async def add_refusals(connection: Any, campaign_no: int, refusals: Iterable[Ref
 async def known_codes(connection: Any, campaign_no: int, claims: Sequence[Claim]) -> dict[tuple[int, int], str]:
     """Of these decisions (epoch, sequence) those that the ledger has as claims, settled or not, with their codes.
 
-    The code of a quarantined claim is its `lookup_text`.
+    Each code is given as its `lookup_text`: of a quarantined claim the row has no more.
     """
     epochs, sequences = [claim.epoch for claim in claims], [claim.sequence for claim in claims]
     rows = await connection.fetch(_SQL["known_codes"], campaign_no, epochs, sequences)
-    return {(row["epoch"], row["sequence"]): row["code"] for row in rows}
+    return {(row["epoch"], row["sequence"]): lookup_text(row["code"]) for row in rows}
 
 
 async def count_held(connection: Any, campaign_no: int) -> int:
@@ -136,7 +136,7 @@ async def read_quarantined(ledger: Ledger, place: Place) -> Quarantined | None:
 
 
 def lookup_text(text: str) -> str:
-    """The text itself where a column and its index can hold it, else a hash of it."""
+    """The text itself where a column and its index can hold it, else a hash of it. Of a lookup text: itself."""
     if "\0" in text or len(text) > LOOKUP_TEXT_MAX:
         return _HASHED + hashlib.sha256(text.encode()).hexdigest()
     return text

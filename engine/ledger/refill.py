@@ -37,7 +37,7 @@ class Put(Struct, frozen=True):
 
 
 async def known_codes(ledger: Ledger, campaign_no: int, claims: Sequence[Claim]) -> dict[tuple[int, int], str]:
-    """Of these decisions (epoch, sequence) those that the ledger has as claims, with their codes."""
+    """Of these decisions (epoch, sequence) those that the ledger has as claims, with their codes as `lookup_text`."""
     async with ledger.snapshot() as connection:
         return await quarantine.known_codes(connection, campaign_no, claims)
 

@@ -2,9 +2,12 @@
 
 A ledger goes back when a standby is promoted that was behind, or when a backup is restored. Then
 
-    the log reaches back to the cursor      it is settled again, through as many epochs as have passed since
-    it does not, or was lost in part        the holders have every claim. Of the acts there is what is left of the
+    the log reaches back to the cursor      it is settled again, as far as its numbers have no gap
+    it does not, or an epoch has passed     the holders have every claim. Of the acts there is what is left of the
                                             log, and the waves' states tell what came of those that are gone
+
+Numbers tell of a gap within one epoch only: nobody knows any more how far an old epoch went. A log that was trimmed to
+where the next one begins would look whole, and later claims would hide that units of earlier ones are not known.
 
 Nothing here decides: whatever the ledger gets was decided before, and has its number. Each step is a transaction behind
 the same compare-and-set of the cursor as any other settling, so it can break off anywhere and be begun again.
@@ -25,6 +28,7 @@ from engine.ledger import refill as ledger_refill
 from engine.ledger.claims import OfferCount, counts
 from engine.ledger.cursors import Cursor, raise_epoch
 from engine.ledger.database import Ledger
+from engine.ledger.quarantine import lookup_text
 from engine.settings import Settings
 from engine.settling.settler import Settler
 from engine.telemetry import REFILLED_CLAIMS, campaign_label
@@ -60,8 +64,10 @@ class Refill:
         `live_epoch` is the epoch of the shard's keys, not below the cursor's. Raises CursorMoved where somebody else
         moved the cursor, ShardBroken where shard and ledger contradict each other, or what the stores raise.
         """
-        followed = await self._follow_log(cursor, live_epoch)
         shard = await read_shard(self._store, cursor.campaign)
+        if shard is not None and cursor.epoch < shard.epoch == live_epoch:
+            return await self._from_holders(cursor, shard)
+        followed = await self._follow_log(cursor, live_epoch)
         if shard is None or shard.epoch != live_epoch:  # keys are missing: nothing to refill from, the ledger is loaded
             if not followed.whole:
                 raise ShardBroken(
@@ -75,7 +81,11 @@ class Refill:
         return await self._from_holders(followed.cursor, shard)
 
     async def _follow_log(self, cursor: Cursor, live_epoch: int) -> Followed:
-        """Settle what the log has behind the cursor. An epoch ends where the log goes on with another one's first."""
+        """Settle what the log has behind the cursor.
+
+        An epoch is taken to end where the log goes on with another one's first: where keys of the shard are missing,
+        there is nothing better to go by.
+        """
         while True:
             entries = await read_log(self._store, cursor.campaign, cursor.place, self._settings.log_entries_max)
             if entries and (entries[0].epoch, entries[0].first) == (cursor.epoch, cursor.last + 1):
@@ -116,7 +126,8 @@ class Refill:
     async def _add(self, cursor: Cursor, claims: Sequence[Claim], days: Mapping[int, str]) -> int:
         known = await ledger_refill.known_codes(self._ledger, cursor.campaign_no, claims)
         for claim in claims:
-            if known.get((claim.epoch, claim.sequence), claim.code) != claim.code:
+            code = lookup_text(claim.code)
+            if known.get((claim.epoch, claim.sequence), code) != code:
                 raise LedgerRefused(f"decision {claim.epoch}-{claim.sequence} is another claim there")
         # A hash that grows or shrinks while it is scanned may show a field twice.
         missing = list({claim.code: claim for claim in claims if (claim.epoch, claim.sequence) not in known}.values())

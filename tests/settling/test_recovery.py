@@ -15,6 +15,7 @@ from engine.hotstore.scripts import Fenced, OtherEpoch
 from engine.hotstore.store import HotStore
 from engine.hotstore.view import loaded_campaigns, read_shard
 from engine.ledger.database import Ledger
+from engine.ledger.quarantine import list_quarantined
 from engine.scheduling import acts
 from engine.scheduling.performing import Actor
 from engine.settings import Settings
@@ -446,7 +447,7 @@ async def _stays_unbound(stage: Stage, why: str) -> None:
 
 
 async def test_a_ledger_that_went_back_an_epoch_catches_up(stage: Stage) -> None:
-    """Through the rest of an old epoch and all of the next, by the log alone."""
+    """Through the rest of an old epoch and all of the next."""
     await stage.settle()
     await stage.recover()
     await stage.drop.granted(ask("in the new epoch"))
@@ -461,6 +462,56 @@ async def test_a_ledger_that_went_back_an_epoch_catches_up(stage: Stage) -> None
     await stage.recover()
     assert await stage.settled_claims() == claims
     await stage.whole()
+
+
+async def test_a_log_that_was_trimmed_to_where_an_epoch_began_hides_no_claim(stage: Stage) -> None:
+    """What is left of the log begins with number 1 and looks whole; the newest unit is known again by then, too."""
+    await stage.settle()
+    await stage.recover()
+    await stage.drop.batch(ask("in the new epoch"), ask("in the new epoch", wave=2))
+    await stage.settle()
+    claims = await stage.held_claims()
+    await stage.store.call("XTRIM", stage.drop.keys.log, "MINID", f"{stage.drop.epoch}-0")
+    await _back_in_time(
+        stage,
+        f"delete from vouchers where epoch = {stage.drop.epoch} or sequence > 8",
+        f"delete from claims where epoch = {stage.drop.epoch} or sequence > 8",
+        f"update cursors set epoch = {stage.drop.epoch - 1}, last = 8",
+    )
+    await stage.recover()
+    assert await stage.settled_claims() == claims
+    await stage.whole()
+
+
+async def test_a_refill_over_an_epochs_end_that_breaks_off_anywhere_is_ended_by_the_next(
+    stage: Stage, company: Company
+) -> None:
+    """The end of an old epoch is gone from the log, and the cursor may not pass it before the holders were read."""
+    await stage.settle()
+    await stage.recover()
+    await stage.drop.batch(ask("in the new epoch"), ask("in the new epoch", wave=2))
+    await stage.settle()
+    claims = await stage.held_claims()
+    await stage.store.call("XTRIM", stage.drop.keys.log, "MINID", f"{stage.drop.epoch}-0")
+    for step in range(1, STEPS_MAX):
+        epoch = stage.drop.epoch
+        first = min(claim.epoch for claim in claims)
+        await _back_in_time(
+            stage,
+            f"delete from vouchers where epoch > {first} or sequence > 8",
+            f"delete from claims where epoch > {first} or sequence > 8",
+            f"update cursors set epoch = {first}, last = 8",
+        )
+        dying = await company(stage)
+        died = await _dies(dying, step, "after", "ledger")
+        await leave(dying)
+        await stage.recover()
+        assert await stage.settled_claims() == claims, step
+        await stage.whole()
+        assert stage.drop.epoch > epoch
+        if not died:
+            return
+    raise AssertionError("never ended")
 
 
 async def test_a_ledger_that_went_back_is_refilled_from_the_log(stage: Stage) -> None:
@@ -525,6 +576,28 @@ async def test_a_gap_in_the_log_is_filled_from_the_holders(stage: Stage) -> None
     claims = await stage.held_claims()
     await stage.recover()
     assert await stage.settled_claims() == claims
+    await stage.whole()
+
+
+async def test_a_refill_knows_a_quarantined_claim_again_whatever_its_code_is(stage: Stage) -> None:
+    """Of a code that is too long for an index, or holds a NUL, the quarantine has a hash to look it up by."""
+    await stage.ledger.fetch("alter table claims add constraint not_this check (claimant <> 'odd')")
+    await stage.drop.batch(ask("odd"), codes=["X" * 600])
+    await stage.settle()
+    assert len(await list_quarantined(stage.ledger)) == 1
+    before = await stage.cursor()
+    await stage.drop.granted(ask("behind it"))
+    await stage.settle()
+    claims = await stage.held_claims()
+    await stage.store.call("XTRIM", stage.drop.keys.log, "MAXLEN", 0)
+    await _back_in_time(
+        stage,
+        f"delete from vouchers where sequence > {before.last}",
+        f"delete from claims where sequence > {before.last}",
+        f"update cursors set last = {before.last}",
+    )
+    await stage.recover()
+    assert sorted(await stage.settled_claims(), key=str) == sorted(claims, key=str)
     await stage.whole()
 
 
