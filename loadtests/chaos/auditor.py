@@ -80,6 +80,8 @@ class Auditor:
         self._book = book
         self._ledger = ledger
         self._losses = [loss for loss in losses if ACKS.index(ack) < ACKS.index(loss.survives)]
+        self._went_back = bool(losses)
+        """Refusals and lists wait for no `ack`: what they told of may have gone with the store."""
         self._ack = ack
         self._opens_s = opens_s
         self._clocks_agree = clocks_agree
@@ -187,7 +189,7 @@ class Auditor:
         if code not in FINAL and code not in PASSING:
             self.judgement.wrong("P9", f"refused with {code} {entry.answer.detail}".rstrip(), key.account)
         elif code in ("already_claimed", "limit_reached"):
-            if not self._claims_of(entry.request.person, key.account) and not self._lost:
+            if not self._claims_of(entry.request.person, key.account) and not self._went_back:
                 self.judgement.wrong("P9", f"{code}, and nothing is held", key.account)
         elif code == "sold_out":
             self._sold_out(entry)
@@ -202,7 +204,7 @@ class Auditor:
         for offer in entry.request.offers:
             stock = dict(dict(self._plan.stocks)[wave])[offer]
             given = sum(1 for claim in self._ledger.claims if (claim.wave, claim.offer) == (wave, offer))
-            if given < stock and not self._losses:
+            if given < stock and not self._went_back:
                 self.judgement.wrong("P9", f"{offer} sold out with {given} of {stock} given", entry.request.key.account)
 
     def _window(self, entry: Entry) -> None:
@@ -259,7 +261,7 @@ class Auditor:
                 if claim.code not in codes | self._lost:
                     self.judgement.wrong("P3", f"{claim.id} is missing on the list of one's own", listed.account)
             for claim in listed.claims:
-                if claim.code not in self._codes | self._lost and not self._losses:
+                if claim.code not in self._codes | self._lost and not self._went_back:
                     self.judgement.wrong("P3", f"{claim.id} was listed and is not in the ledger", listed.account)
 
     def _pauses(self) -> None:

@@ -34,13 +34,14 @@ class Crowd:
         self._until_s = float("inf")
         self._tasks: set[asyncio.Task[None]] = set()
         self._prober: asyncio.Task[None] | None = None
+        self._operator: asyncio.Task[None] | None = None
         self._late = itertools.count(1)
 
     def begin(self) -> None:
         """Users come, operators act, probes go out."""
         for user in self._plan.users:
             self._start(self._visit(user))
-        self._start(self._operate())
+        self._operator = self._start(self._operate())
         self._prober = asyncio.create_task(self._probe(), name="prober")
 
     async def end(self, patience_s: float) -> None:
@@ -76,10 +77,20 @@ class Crowd:
             if sold_out == 2 or not (answer.is_acknowledged or answer.code == "sold_out"):
                 return
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+    async def resume(self) -> None:
+        """When the operator has done everything: nothing stays paused. A store that went back may have forgotten a
+        resume, which somebody has to see then."""
+        if self._operator is not None:
+            await asyncio.wait({self._operator})
+        for act in self._plan.acts:
+            if act.kind == "resume":
+                await self._act(act)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
+        return task
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

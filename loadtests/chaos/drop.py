@@ -6,7 +6,7 @@ import math
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -78,6 +78,8 @@ class Drop:
             self._servers.mend_lines()
             await asyncio.sleep(max(0.0, opens_s + DROP_S - time.monotonic()))
             await self._granting_again()
+            with suppress(TimeoutError):  # what stays paused is told as units that nobody gets
+                await asyncio.wait_for(crowd.resume(), _PATIENCE_S)
             await crowd.end(_PATIENCE_S)
             await crowd.buy_out()
             settles = await happens(lambda: self._servers.is_settled(self._plan.campaign), _SETTLED_S, 0.05)

@@ -169,11 +169,11 @@ def _user(name: str, drop: str, number: int, waves: Sequence[str], per_wave: int
 
 def _acts(draw: random.Random, waves: Sequence[str]) -> tuple[Act, ...]:
     first, second, _ = waves
-    paused_s = draw.uniform(0.5, 2.0)
+    paused_s = SECOND_WAVE_S + draw.uniform(0.3, 1.5)
     acts = [
-        Act(paused_s, "pause", first),
-        Act(paused_s + draw.uniform(0.2, 0.7), "resume", first),
-        Act(draw.uniform(0.5, DROP_S), "restock", second, ((draw.choice(OFFERS), draw.randint(1, 5)),)),
+        Act(paused_s, "pause", second),
+        Act(paused_s + draw.uniform(0.2, 0.7), "resume", second),
+        Act(draw.uniform(0.5, DROP_S), "restock", first, ((draw.choice(OFFERS), draw.randint(1, 5)),)),
     ]
     if draw.random() < 0.5:
         acts.append(Act(draw.uniform(-0.5, 0.5), "move", second, shift_s=draw.choice((1.0, 2.0))))

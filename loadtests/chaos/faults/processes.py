@@ -82,12 +82,14 @@ async def writer_asleep(scene: Scene) -> None:
     await _sleep(scene, "writer")
 
 
-@fault("steward stopped and woken", restarts="redis")
+@fault("steward stopped and woken", "logged", restarts="redis")
 async def steward_asleep(scene: Scene) -> None:
     """A zombie that believes in its lease; Redis restarts meanwhile, so that another one has recovered the shard."""
     role = _one(scene, "steward")
     role.freeze()
+    since_s = time.monotonic()
     await kill_server(scene.servers.redis)
+    scene.may_lose(since_s - 1.0)
     await scene.servers.revive(scene.servers.redis)
     await scene.pause(PAST_EVERY_TIMEOUT_S, PAST_EVERY_TIMEOUT_S + 1)
     role.thaw()
