@@ -50,7 +50,9 @@ class Judgement:
     contradictions: list[Contradiction] = field(default_factory=list)
     acknowledged: int = 0
     lost: int = 0
-    """Acknowledged and not in the ledger: within what the level promises, or a contradiction beside."""
+    """Acknowledged and not in the ledger."""
+    lost_in_breach: int = 0
+    """Of those, what the level promises to keep."""
     twice: int = 0
     stranded: int = 0
     unknown: Counter[str] = field(default_factory=Counter)
@@ -129,6 +131,7 @@ class Auditor:
                 if any(loss.since_s <= entry.answered_s and entry.sent_s <= loss.until_s for loss in self._losses):
                     self._lost.add(code)
                 else:
+                    self.judgement.lost_in_breach += 1
                     self.judgement.wrong("P3", f"{held.id} was acknowledged and is not in the ledger", key.account)
                 continue
             if not any(_is_same(claim, key, held) for claim in self._settled.get(key, [])):

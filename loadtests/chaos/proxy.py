@@ -225,8 +225,8 @@ class Proxy:
                 if trap.fault in (Fault.HOLD, Fault.DELAY):
                     trap.sprung.set()
                     await trap.released.wait()
-            link.to_server.write(data)
-            await link.to_server.drain()
+            if not await _passed_on(data, link.to_server):
+                return
             if trap is not None and trap.fault is Fault.HOLD:
                 await trap.answered.wait()  # its client may be gone: closing now could outrun what was just sent
 
@@ -237,8 +237,8 @@ class Proxy:
             if trap is not None:
                 trap.answered.set()
             if trap is None or trap.fault is Fault.DELAY:
-                link.to_client.write(data)
-                await link.to_client.drain()
+                if not await _passed_on(data, link.to_client):
+                    return
                 continue
             trap.sprung.set()
             if trap.fault is Fault.CUT_AFTER:
@@ -251,3 +251,12 @@ class Proxy:
                 trap.left -= 1
                 return trap
         return None
+
+
+async def _passed_on(data: bytes, to: asyncio.StreamWriter) -> bool:
+    """False where the line was cut while this was on its way; uvloop would call that a mistake of ours."""
+    if to.is_closing():
+        return False
+    to.write(data)
+    await to.drain()
+    return True

@@ -66,7 +66,9 @@ def summary(drop: Dropped) -> str:
     faults = ", ".join(f"{each.fault} ({each.recovery_s:.2f} s)" for each in drop.struck)
     judgement = drop.judgement
     verdict = f"{len(judgement.contradictions)} CONTRADICTIONS" if judgement.contradictions else "held"
-    lost = f", {judgement.lost} lost within what ack={drop.ack} promises" if judgement.lost else ""
+    allowed, breach = judgement.lost - judgement.lost_in_breach, judgement.lost_in_breach
+    lost = f", {allowed} lost as ack={drop.ack} allows" if allowed else ""
+    lost += f", {breach} LOST" if breach else ""
     return (
         f"drop {drop.number}  ack={drop.ack}  {faults}: {len(drop.book.entries)} requests, "
         f"{judgement.acknowledged} acknowledged{lost}, {sum(judgement.unknown.values())} not known at first: {verdict}"
