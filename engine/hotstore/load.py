@@ -135,19 +135,23 @@ async def rebind(
 
 
 async def drop_other_epochs(store: HotStore, campaign: str, live_epoch: int, term: int) -> None:
-    """Free the keys of every epoch but the live one (0: of every epoch): what loads that broke off have left."""
+    """Free the keys of every epoch but the live one (0: of every epoch): what loads that broke off have left.
+
+    Raises HotStoreError where another epoch is live by now.
+    """
     live = {key.encode() for key in keys.shard(campaign, live_epoch)}
     gone = [key for key in await _keys_of_epochs(store, campaign) if key not in live]
-    await _drop(store, keys.head(campaign), term, gone)
+    await _drop(store, keys.head(campaign), live_epoch, term, gone)
 
 
-async def drop_campaign(store: HotStore, campaign: str, term: int) -> None:
-    """Leave nothing of a campaign that is unbound and wholly in the ledger.
+async def drop_campaign(store: HotStore, campaign: str, live_epoch: int, term: int) -> None:
+    """Leave nothing of a campaign that is unbound, in that epoch (0: in none), and wholly in the ledger.
 
-    It leaves the list last: where this breaks off, whoever reads the list finds it and begins again.
+    It leaves the list last: where this breaks off, whoever reads the list finds it and begins again. Raises
+    HotStoreError where another epoch was bound since.
     """
     head = keys.head(campaign)
-    await _drop(store, head, term, [*await _keys_of_epochs(store, campaign), keys.log(campaign), head])
+    await _drop(store, head, live_epoch, term, [*await _keys_of_epochs(store, campaign), keys.log(campaign), head])
     await store.call("SREM", keys.CAMPAIGNS, campaign)
 
 
@@ -167,9 +171,11 @@ async def _keys_of_epochs(store: HotStore, campaign: str) -> list[bytes]:
             return found
 
 
-async def _drop(store: HotStore, head: str, term: int, gone: Sequence[str | bytes]) -> None:
+async def _drop(store: HotStore, head: str, live_epoch: int, term: int, gone: Sequence[str | bytes]) -> None:
     for start in range(0, len(gone), DROPPED_PER_CALL):
-        await DROP.run(store, [head, *gone[start : start + DROPPED_PER_CALL]], [term])
+        status, _ = await DROP.run(store, [head, *gone[start : start + DROPPED_PER_CALL]], [term, live_epoch])
+        if status != "ok":
+            raise HotStoreError(f"nothing of {head} was freed: another epoch than {live_epoch} is {status}")
 
 
 async def _load(store: HotStore, head: str, key: str, term: int, epoch: int, fields: Sequence[tuple[str, str]]) -> None:

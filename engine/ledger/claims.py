@@ -29,12 +29,16 @@ class OfferCount(Struct, frozen=True):
 
     claims: int
     unit_max: int
+    voided: int = 0
 
 
 async def counts(ledger: Ledger, campaign_no: int) -> dict[tuple[int, int], OfferCount]:
     """Claims per (wave_no, offer_no), held ones included; an offer of which nothing was claimed is not there."""
     rows = await ledger.fetch(_SQL["counts"], campaign_no)
-    return {(row["wave_no"], row["offer_no"]): OfferCount(row["claims"], int(row["unit_max"])) for row in rows}
+    return {
+        (row["wave_no"], row["offer_no"]): OfferCount(row["claims"], int(row["unit_max"]), row["voided"])
+        for row in rows
+    }
 
 
 async def read_holdings(ledger: Ledger, campaign_no: int, chunk: int) -> AsyncGenerator[list[Claim], None]:

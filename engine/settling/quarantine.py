@@ -88,7 +88,7 @@ async def void(
         await asyncio.sleep(FORGET_LOOK_S)
     raise CannotRun(
         f"{place} is voided in the ledger, but the hot store still shows it ({why}): "
-        "do it again, or it goes with the next load"
+        "do it again, or it goes with the next recovery"
     )
 
 

@@ -119,7 +119,7 @@ class Recovery:
         """Take a campaign that is over out of the hot store, once the ledger has everything."""
         seen, cursor = await self._close_epoch(catalogue, term)
         await self._look(cursor, seen)
-        await load.drop_campaign(self._store, catalogue.id, term)
+        await load.drop_campaign(self._store, catalogue.id, seen.epoch, term)
 
     async def _close_epoch(self, catalogue: Catalogue, term: int) -> tuple[load.Unbound, Cursor]:
         """Steps 0 to 2. Once the shard is unbound its log cannot grow; only the cursor can move under us.
@@ -160,8 +160,11 @@ class Recovery:
         """Step 3. `left` counts units down, so what is used of an offer is its highest unit.
 
         An old copy can be whole as far as its own epoch goes: that no later epoch had claims is told by the units,
-        that none had acts by the number of the last one.
+        that none had acts by the number of the last one. A claim that was voided and that the shard still has, because
+        whoever voided it died or the forgetting was lost, is told by the number of claims.
         """
+        if shard.claims != sum(count.claims for count in ledger_counts.values()):
+            return False
         if shard.last != await last_of_epoch(self._ledger, cursor.campaign_no, shard.epoch) or shard.act != cursor.act:
             return False
         given = {place: units for place, units in used(shard).items() if units}

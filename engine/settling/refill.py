@@ -147,12 +147,19 @@ class Refill:
 
 
 def lacks(shard: ShardView, ledger_counts: Mapping[Place, OfferCount]) -> list[str]:
-    """What the shard has given that the ledger does not know of; a ledger that has less would sell units twice."""
-    return [
+    """What the shard has given that the ledger does not know of; a ledger that has less would sell units twice.
+
+    The highest unit says nothing of those below it, the number of claims does. One that was voided may be held still.
+    """
+    missing = [
         f"wave {wave_no} offer {offer_no} has {units} units given in the hot store, {known} in the ledger"
         for (wave_no, offer_no), units in used(shard).items()
         if units > (known := _unit_max(ledger_counts.get((wave_no, offer_no))))
     ]
+    claims = sum(count.claims + count.voided for count in ledger_counts.values())
+    if shard.claims > claims:
+        missing.append(f"{shard.claims} claims are in the hot store, {claims} in the ledger")
+    return missing
 
 
 def used(shard: ShardView) -> dict[Place, int]:

@@ -186,7 +186,7 @@ async def test_a_steward_of_an_old_term_is_refused_at_every_step(drop: Drop) -> 
         load.bind(store, name, 2, 4, later.incarnation, 1),
         load.rebind(store, name, 1, view.last, 2, 4, later.incarnation),
         load.drop_other_epochs(store, name, 7, 4),
-        load.drop_campaign(store, name, 4),
+        load.drop_campaign(store, name, 1, 4),
     ):
         with pytest.raises(LeaseLost):
             await step

@@ -241,7 +241,7 @@ async def test_void_takes_the_claim_and_leaves_the_unit_used(ledger: Ledger, cur
     await Settler(ledger).settle(cursor, log_of(claims(1, 9)))
     place = Place("spring", 1, 9)
     assert (await void_quarantined(ledger, place, "bob", "a duplicate")).done
-    assert await counts(ledger, 0) == {(1, 1): OfferCount(8, 9)}
+    assert await counts(ledger, 0) == {(1, 1): OfferCount(8, 9, voided=1)}
     assert await claims_of_claimant(ledger, 0, "u9") == []
     assert await claims_of_account(ledger, "u9") == []
     with pytest.raises(ActRefused, match="was voided by bob: a duplicate"):

@@ -9,13 +9,15 @@ from msgspec.structs import replace
 
 from engine.domain.campaign import Limit
 from engine.domain.outcome import Claim, Claimed, RefusalCode, Refused
-from engine.errors import CursorMoved, LeaseLost, ShardBroken
+from engine.errors import CursorMoved, HotStoreError, LeaseLost, ShardBroken
 from engine.hotstore import keys, load
 from engine.hotstore.scripts import Fenced, OtherEpoch
 from engine.hotstore.store import HotStore
 from engine.hotstore.view import loaded_campaigns, read_shard
 from engine.ledger.database import Ledger
+from engine.ledger.quarantine import Place as QuarantinePlace
 from engine.ledger.quarantine import list_quarantined
+from engine.ledger.quarantine_ends import void_quarantined
 from engine.scheduling import acts
 from engine.scheduling.performing import Actor
 from engine.settings import Settings
@@ -367,6 +369,35 @@ async def test_a_steward_that_slept_at_any_step_changes_nothing_any_more(
     assert step > 5
 
 
+@pytest.mark.parametrize("retires", [False, True])
+async def test_two_stewards_of_one_term_free_nothing_that_lives(stage: Stage, company: Company, retires: bool) -> None:
+    """A ledger that went back gives a term once more: the store cannot tell the one that slept by it."""
+    step, slept = 0, True
+    while slept:
+        step, slept = step + 1, False
+        assert step < STEPS_MAX
+        late = await company(stage)
+
+        async def other(now: int, step: int = step) -> None:
+            nonlocal slept
+            if now == step:
+                slept = True
+                await stage.recover()
+                await stage.drop.granted(ask(f"meanwhile {step}", wave=2))
+
+        hook_store(late.store, before=other)
+        with contextlib.suppress(LeaseLost, HotStoreError):
+            await (late.recovery.retire if retires else late.recovery.recover)(late.catalogue, 1)
+        await leave(late)
+        if slept and not retires:
+            assert await stage.drop.view() is not None
+        await stage.recover()
+        await stage.settle()
+        assert sorted(await stage.settled_claims(), key=str) == sorted(await stage.held_claims(), key=str)
+        assert sum(claim.account.startswith("meanwhile") for claim in await stage.held_claims()) == step - (not slept)
+        await _restock(stage)
+
+
 async def _restock(stage: Stage) -> None:
     for wave_no in (1, 2):
         state = (await stage.drop.view()).waves[wave_no]
@@ -598,6 +629,28 @@ async def test_a_refill_knows_a_quarantined_claim_again_whatever_its_code_is(sta
     )
     await stage.recover()
     assert sorted(await stage.settled_claims(), key=str) == sorted(claims, key=str)
+    await stage.whole()
+
+
+async def test_a_void_that_broke_off_is_ended_by_the_next_recovery(stage: Stage) -> None:
+    """The ledger has taken the claim back, and whoever was to tell the shard is dead; Redis restarts."""
+    await stage.ledger.fetch("alter table claims add constraint not_this check (claimant <> 'odd')")
+    odd = (await stage.drop.granted(ask("odd"))).claim
+    await stage.settle()
+    await void_quarantined(stage.ledger, QuarantinePlace("spring", odd.epoch, odd.sequence), "bob", "a test")
+    await stage.recover()
+    again = (await stage.drop.granted(ask("odd"))).claim
+    assert again.unit == odd.unit + 1
+    assert again.code != odd.code
+    await stage.whole()
+
+
+async def test_claims_that_the_ledger_lacks_below_its_highest_unit_come_from_the_holders(stage: Stage) -> None:
+    await stage.settle()
+    claims = await stage.held_claims()
+    await _back_in_time(stage, "delete from vouchers where sequence = 9", "delete from claims where sequence = 9")
+    await stage.recover()
+    assert await stage.settled_claims() == claims
     await stage.whole()
 
 

@@ -1,12 +1,12 @@
 -- name: counts
 -- Quarantined claims count while they are held; their units are used up, voided ones too.
-select wave_no, offer_no, sum(claims)::bigint as claims, max(unit_max) as unit_max
+select wave_no, offer_no, sum(claims)::bigint as claims, max(unit_max) as unit_max, sum(voided)::bigint as voided
 from (
-    select wave_no, offer_no, count(*) as claims, max(unit)::numeric as unit_max
+    select wave_no, offer_no, count(*) as claims, max(unit)::numeric as unit_max, 0 as voided
     from claims where campaign_no = $1
     group by wave_no, offer_no
     union all
-    select wave_no, offer_no, count(*) filter (where state = 'held'), max(unit)
+    select wave_no, offer_no, count(*) filter (where state = 'held'), max(unit), count(*) filter (where state = 'voided')
     from quarantine where campaign_no = $1 and state <> 'retried'
     group by wave_no, offer_no
 ) given
