@@ -88,7 +88,7 @@ async def show(settings: Settings, wave_id: str, as_json: bool) -> None:
 
 def _state(seen: Seen, row: Members) -> str:
     """Its state; with it that nobody gets to it, where its shard is not bound."""
-    return str(row["state"]) if seen.shard.bound else f"{row['state']}, but being recovered"
+    return str(row["state"]) if seen.shard.bound else f"{row['state']}, recovering"
 
 
 async def _perform(settings: Settings, as_json: bool, perform: Callable[[Operations], Awaitable[Done]]) -> None:

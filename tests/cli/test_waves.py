@@ -90,8 +90,8 @@ async def test_each_act_says_what_changed_and_the_second_time_that_nothing_did(d
 
 async def test_a_shard_that_is_being_recovered_is_shown_so(drop: Drop, run: Run) -> None:
     await load.unbind(drop.store, drop.campaign, drop.term)
-    assert "state: open, but being recovered  " in said(await run("wave", "show", "open"))
-    assert "│ open, but being recovered " in said(await run("wave", "list"))
+    assert "state: open, recovering  " in said(await run("wave", "show", "open"))
+    assert "│ open, recovering " in said(await run("wave", "list"))
     assert json.loads(said(await run("wave", "list", "--json")))[0]["state"] == "open"
 
 

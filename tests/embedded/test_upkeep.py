@@ -123,19 +123,32 @@ class Kept:
         self.upkeep = Upkeep(shell, needs, restarts_max, self.said.append, self.counted.append)
 
 
-async def test_the_first_restart_is_at_once_and_further_ones_pause(tmp_path: Path) -> None:
+async def test_further_restarts_pause_longer_and_longer_until_one_is_too_many(tmp_path: Path) -> None:
     kept = Kept(Shell(tmp_path, "echo a last word; exit 7"), 4)
     await kept.shell.restart()
     began_s = time.monotonic()
     with pytest.raises(CannotRun) as caught:
-        await kept.upkeep.keep()
+        await asyncio.wait_for(kept.upkeep.keep(), 20)
     assert str(caught.value) == (
         "shell died\nshell ended 5 times within 60 s, the last time with exit status 7. Its last lines:\na last word"
     )
     assert kept.counted == ["shell"] * 4
     assert time.monotonic() - began_s >= 0.1 + 0.2 + 0.4
     runs_again_s = [float(re.findall(r"[\d.]+", said)[0]) for said in kept.said if "runs again" in said]
-    assert runs_again_s[0] < 0.1 <= runs_again_s[1] < 0.2 <= runs_again_s[2] < 0.4 <= runs_again_s[3]
+    assert [after_s >= pause_s for after_s, pause_s in zip(runs_again_s[1:], (0.1, 0.2, 0.4), strict=True)] == [
+        True
+    ] * 3
+
+
+async def test_the_first_restart_is_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PAUSE_S", "PAUSE_MAX_S"):
+        monkeypatch.setattr(f"engine.embedded.upkeep.{name}", 100.0)
+    kept = Kept(Shell(tmp_path, "exit 7"), 4)
+    await kept.shell.restart()
+    keeping = asyncio.ensure_future(kept.upkeep.keep())
+    await wait_until(lambda: kept.counted == ["shell"])
+    keeping.cancel()
+    await kept.shell.stop()
 
 
 @pytest.mark.parametrize(("line", "how"), [("exit 7", "exit status 7"), ("kill -9 $$", "SIGKILL")])
@@ -143,7 +156,7 @@ async def test_none_is_started_again_where_that_is_not_wanted(tmp_path: Path, li
     kept = Kept(Shell(tmp_path, line), 0)
     await kept.shell.restart()
     with pytest.raises(CannotRun, match=f"shell ended with {how}"):
-        await kept.upkeep.keep()
+        await asyncio.wait_for(kept.upkeep.keep(), 20)
     assert kept.said == []
 
 

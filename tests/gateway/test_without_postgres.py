@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from msgspec.structs import replace
+from structlog.testing import capture_logs
 
 from engine.errors import CannotRun
 from engine.ledger.database import Ledger
@@ -80,9 +81,9 @@ async def test_one_that_comes_back_so_ends_nobody(drop: Drop, line: Proxy, remot
     async with hot_store_first(settled) as stores, running_gateway(settled, stores) as gateway:
         await wait_until(lambda: gateway.board.ready)
         await forget_last_migration(drop.stores.ledger)
-        seen = line.connections
-        await line.accept()
-        await wait_until(lambda: line.connections > seen)
+        with capture_logs() as logged:
+            await line.accept()
+            await wait_until(lambda: "run `dropwave migrate`" in str(logged))
         assert (await gateway.call("GET", "/readyz")).status == 503
         assert (await gateway.call("GET", "/v1/waves/one-open")).status == 200
 
