@@ -7,9 +7,9 @@ _WEIGHT = 0.5
 class Pace:
     """Of one desk. Times are in seconds, of one clock that the caller names.
 
-    It says too little at most by the factor between a small and a full batch (about three: most of a call is the fsync),
-    until the first full one has ended. It is never asked while the desk is idle, so a bad memory cannot stop a desk: the
-    claim that finds nobody before it is sent whatever was, and its batch is the next thing remembered.
+    It says too little at most by the factor between a small and a full batch (about three: most of a call is the
+    fsync), until the first full one has ended. It is never asked while the desk is idle, so a bad memory cannot stop a
+    desk: the claim that finds nobody before it is sent whatever was, and its batch is the next thing remembered.
     """
 
     def __init__(self) -> None:

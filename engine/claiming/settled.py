@@ -29,7 +29,8 @@ class SettledWatch:
     def __init__(self, read_places: Callable[[], Awaitable[Mapping[str, Place]]], settings: Settings) -> None:
         self._read_places = read_places
         self._settings = settings
-        self._waiting: dict[str, list[tuple[Claim, asyncio.Future[bool]]]] = {}
+        self._waiting: dict[str, list[_Wait]] = {}
+        """By campaign, in order of arrival, so the first of each is the first whose deadline comes."""
         self._seen: dict[str, Place] = {}
         """The last look's cursors: what was settled then is known without another look, and without the ledger."""
         self._somebody = asyncio.Event()
@@ -48,8 +49,8 @@ class SettledWatch:
             task.cancel()
             await asyncio.wait({task})
         for waiting in self._waiting.values():
-            for _, future in waiting:
-                _end(future, settled=False)
+            for each in waiting:
+                each.end(settled=False)
         self._waiting.clear()
 
     async def wait(self, campaign: str, claim: Claim) -> bool:
@@ -62,13 +63,13 @@ class SettledWatch:
         if claim.epoch == epoch and claim.sequence <= last:
             return True
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(campaign, []).append((claim, future))
+        # One deadline a look, not a timer for each claim, which would cost as much as all the rest of it.
+        deadline_s = time.monotonic() + self._settings.settle_deadline_ms / 1000
+        self._waiting.setdefault(campaign, []).append(_Wait(claim, future, deadline_s))
         self._somebody.set()
         began_s = time.perf_counter()
         try:
-            return await asyncio.wait_for(future, self._settings.settle_deadline_ms / 1000)
-        except TimeoutError:
-            return False
+            return await future
         finally:
             self._watch_wait(began_s)
 
@@ -83,36 +84,68 @@ class SettledWatch:
             trace.step("ack", began_s, ended_s)
 
     async def _run(self) -> None:
-        while True:
-            if not self._waiting:
-                self._somebody.clear()
-                await self._somebody.wait()
-            started_s = time.monotonic()
+        look: asyncio.Task[Mapping[str, Place]] | None = None
+        try:
+            while True:
+                if not self._waiting:
+                    self._somebody.clear()
+                    await self._somebody.wait()
+                started_s = time.monotonic()
+                look = look or asyncio.ensure_future(self._read_places())
+                if await self._heard(look):
+                    look = None
+                    await asyncio.sleep(max(0.0, self._settings.settle_poll_ms / 1000 - (time.monotonic() - started_s)))
+        finally:
+            if look is not None:
+                look.cancel()
+
+    async def _heard(self, look: "asyncio.Task[Mapping[str, Place]]") -> bool:
+        """Tell what the look has brought. False where the first deadline came before: that look goes on."""
+        deadline_s = min(waiting[0].deadline_s for waiting in self._waiting.values())
+        done, _ = await asyncio.wait({look}, timeout=max(0.0, deadline_s - time.monotonic()))
+        if done:
             try:
-                self._seen = dict(await self._read_places())
-                self._tell(self._seen)
+                self._seen = dict(look.result())
             except LedgerError as error:
                 log.warning("cannot read the cursors", error=str(error))
-                self._tell({})  # nothing is known; who has given up meanwhile is forgotten
-            await asyncio.sleep(max(0.0, self._settings.settle_poll_ms / 1000 - (time.monotonic() - started_s)))
+            except Exception:  # a mistake of ours: whoever waits has a deadline, and only this task keeps it
+                log.exception("cannot read the cursors")
+            else:
+                self._tell(self._seen)
+                return True
+        self._tell({})  # nothing is known; whose deadline has come is told so
+        return bool(done)
 
     def _tell(self, places: Mapping[str, Place]) -> None:
+        now_s = time.monotonic()
         for campaign, waiting in list(self._waiting.items()):
             epoch, last = places.get(campaign, (0, 0))
             still = []
-            for claim, future in waiting:
-                if claim.epoch < epoch:
-                    _end(future, settled=False)
-                elif claim.epoch == epoch and claim.sequence <= last:
-                    _end(future, settled=True)
-                elif not future.done():
-                    still.append((claim, future))
+            for each in waiting:
+                claim = each.claim
+                if claim.epoch == epoch and claim.sequence <= last:
+                    each.end(settled=True)
+                elif claim.epoch < epoch or each.deadline_s <= now_s:
+                    each.end(settled=False)
+                elif not each.future.done():
+                    still.append(each)
             if still:
                 self._waiting[campaign] = still
             else:
                 del self._waiting[campaign]
 
 
-def _end(future: "asyncio.Future[bool]", *, settled: bool) -> None:
-    if not future.done():
-        future.set_result(settled)
+class _Wait:
+    """One who waits, and for how long."""
+
+    __slots__ = ("claim", "deadline_s", "future")
+
+    def __init__(self, claim: Claim, future: "asyncio.Future[bool]", deadline_s: float) -> None:
+        self.claim = claim
+        self.future = future
+        self.deadline_s = deadline_s
+
+    def end(self, *, settled: bool) -> None:
+        """Tell; a client that is gone has cancelled its future."""
+        if not self.future.done():
+            self.future.set_result(settled)

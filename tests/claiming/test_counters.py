@@ -414,6 +414,26 @@ async def test_while_the_ledger_is_away_nobody_is_kept_longer_than_the_deadline(
 
 
 @settled
+async def test_a_ledger_that_falls_silent_holds_nobody_past_the_deadline(hall: Hall) -> None:
+    """Neither does one look that breaks: the next claims are told of."""
+    silence, places = asyncio.Event(), hall.places
+
+    async def silent() -> Mapping[str, tuple[int, int]]:
+        await silence.wait()
+        raise KeyError("a mistake of ours")
+
+    watch = hall.watch
+    assert watch is not None
+    watch._read_places = silent
+    async with asyncio.timeout(10):
+        assert await asyncio.gather(*(hall.claim(ask(name)) for name in "abc")) == [OUTCOME_UNKNOWN] * 3
+    watch._read_places = places
+    silence.set()
+    await hall.stage.settle()
+    assert isinstance(await hall.claim(ask("a")), Claimed)
+
+
+@settled
 async def test_a_claim_whose_epoch_ended_before_it_was_settled_is_unknown(hall: Hall) -> None:
     """A higher epoch says nothing about it: it may have been lost with its own."""
     asking = asyncio.create_task(hall.claim(ask("ann")))
