@@ -488,8 +488,11 @@ async def test_a_server_behind_what_the_desk_has_seen_sells_nothing(counter: Cou
     assert (await counter.drop.view()).claims == 1
 
 
-async def test_a_full_redis_is_busy_and_replays_answer(counter: Counter) -> None:
+@pytest.mark.parametrize("opens_meanwhile", [False, True])
+async def test_a_full_redis_is_busy_and_replays_answer(counter: Counter, opens_meanwhile: bool) -> None:
     store = counter.drop.store
+    if opens_meanwhile:  # that the wave was seen open would be noted by the next call
+        await store.call("HDEL", counter.drop.keys.meta, "latch:1")
     await store.call("CONFIG", "SET", "maxmemory", 1)
     try:
         told = await asyncio.gather(

@@ -3,7 +3,7 @@
 -- KEYS  1 head  2 log  3 meta  4 left  5 holders                      (keys.py; 3 to 5 of the epoch in ARGV 1)
 -- ARGV  1 epoch      the caller believes to be live
 --       2 not_after  store time (ms) past which nothing new is decided; replays still answer
---       3 lag_max    unsettled decisions past which nothing new is granted
+--       3 lag_max    unsettled decisions past which nothing new is granted; 0: nothing at all is written
 --       then four for each claim, at most 512 claims:
 --         ask        "<wave> <request_no> <broken rule or -> <offer> [<offer> …]", offers in order of choice
 --         claimant   whom the limits count
@@ -57,7 +57,8 @@ local function wave_of(no)
     wave = fields[1] and cjson.decode(fields[1]) or false
     if wave then
       local opened = now >= wave.opens_ms
-      if opened and not fields[2] then changed_meta['latch:' .. no] = '1' end
+      -- lag_max 0: asked again because Redis takes no writes; this one would cost replays their answers
+      if opened and not fields[2] and lag_max > 0 then changed_meta['latch:' .. no] = '1' end
       wave.is_open = opened or (fields[2] and now >= wave.opens_ms - CLOCK_STEP_MAX_MS)
     end
     waves[no] = wave
