@@ -514,6 +514,28 @@ async def test_a_log_that_was_trimmed_to_where_an_epoch_began_hides_no_claim(sta
     await stage.whole()
 
 
+async def test_acts_that_a_trimmed_log_hides_are_told_by_the_waves(stage: Stage) -> None:
+    """An act of the old epoch is gone from the log, and one of the next has a higher number."""
+    await stage.settle()
+    before = await stage.cursor()
+    await acts.pause(stage.store, "spring", 1, OPS)
+    await stage.settle()
+    await stage.recover()
+    await acts.pause(stage.store, "spring", 2, OPS)
+    await stage.settle()
+    await stage.store.call("XTRIM", stage.drop.keys.log, "MINID", f"{stage.drop.epoch}-0")
+    await _back_in_time(
+        stage,
+        f"delete from acts where number > {before.act}",
+        f"update cursors set epoch = {before.epoch}, last = {before.last}, act = {before.act}",
+    )
+    await stage.recover()
+    await stage.store.call("FLUSHALL")
+    await stage.recover()
+    assert {no: wave.state for no, wave in (await stage.drop.view()).waves.items()} == {1: "paused", 2: "paused"}
+    await stage.whole()
+
+
 async def test_a_refill_over_an_epochs_end_that_breaks_off_anywhere_is_ended_by_the_next(
     stage: Stage, company: Company
 ) -> None:
