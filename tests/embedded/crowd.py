@@ -8,10 +8,12 @@ from collections import Counter
 import aiohttp
 from msgspec import Struct
 
+from engine.audit.audit import audit
 from engine.embedded.running import Running
 from engine.gateway.identity.minting import mint_token
 from engine.gateway.keyring import Keyring
 from engine.settings import Settings
+from engine.wiring import connected
 from tests.embedded.command import Up
 from tests.support.waiting import wait_until
 
@@ -121,3 +123,11 @@ class Crowd:
         async with self._session.get(f"{self._url}/metrics") as answer:
             found = re.findall(r'^dropwave_restarts_total{role="(\w+)"} (\d+)', await answer.text(), re.MULTILINE)
         return Counter({role: int(count) for role, count in found})
+
+
+async def audited(running: Running) -> None:
+    """Every promise was kept, as far as the stores know."""
+    settings = Settings(redis_url=running.redis_url, database_url=running.database_url)
+    async with connected(settings) as stores:
+        verdict = await audit(stores.ledger, stores.hot_store, "try-it")
+    assert [finding for finding in verdict.findings if finding.held is not True] == []
