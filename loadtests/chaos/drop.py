@@ -24,10 +24,10 @@ from loadtests.chaos.workload import DROP_S, Plan, instant
 
 _LEAD_S: Final = 1.0
 """From the moment that all gateways show the waves to the first opening."""
-_SHOWN_S: Final = 30.0
-_PATIENCE_S: Final = 25.0
+_SHOWN_S: Final = 60.0
+_PATIENCE_S: Final = 60.0
 """After the last fault is mended everybody has an answer within this: a rebuild, and a retry or two."""
-_SETTLED_S: Final = 30.0
+_SETTLED_S: Final = 60.0
 _LATEST_S: Final = 3.0
 """A fault comes so long after the opening at the latest, however few claims were granted."""
 _ROOT: Final = Path(__file__).parents[2]

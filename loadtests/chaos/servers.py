@@ -43,7 +43,7 @@ LINES: Final = tuple((role, store) for role in ROLES for store in STORES) + tupl
 """Every line between two processes."""
 
 _ENDED_S: Final = 15.0
-_START_TRIES_S: Final = 60.0
+_START_TRIES_S: Final = 120.0
 _LOOK_S: Final = 0.05
 
 
