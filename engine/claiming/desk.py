@@ -39,7 +39,7 @@ from engine.claiming.presence import Presence
 from engine.claiming.waiting import Place, Trial, Waiting
 from engine.domain.codes import new_code
 from engine.domain.outcome import Ask, Claimed, Outcome, RefusalCode, Refused
-from engine.errors import HotStoreError, HotStoreUnavailable, WritesRefused
+from engine.errors import HotStoreError, HotStoreUnavailable
 from engine.hotstore.decide import Batch, Late, decide
 from engine.hotstore.scripts import Fenced, OtherEpoch
 from engine.hotstore.store import HotStore, Line
@@ -83,8 +83,6 @@ RETRY_PAUSE_MAX_MS = 250
 """Pause before a lost call is repeated, doubled each time: a restarting Redis is not hammered."""
 BUSY_WAIT_MAX_S = 10.0
 """Nobody is sent away for longer: what the queue looks like by then is anybody's guess."""
-UNAVAILABLE_TRIES = 2
-"""A connection that had died unnoticed is replaced once; a second failure means that Redis is away."""
 
 
 class Desk:
@@ -260,15 +258,9 @@ class Desk:
                 self.epoch = error.epoch  # and again: epochs rise with recoveries, and each of those takes a while
             except Fenced:
                 return RECOVERING
-            except WritesRefused as error:
-                log.warning("hot store takes no writes", campaign=self._campaign, error=str(error))
-                if not trial.grants:
-                    return BUSY
-                trial.grants = False  # and again: replays and refusals need no write, who would be granted is busy
             except HotStoreUnavailable as error:
-                trial.unavailable += 1
                 log.warning("hot store unavailable", campaign=self._campaign, error=str(error))
-                if trial.unavailable >= UNAVAILABLE_TRIES:
+                if not trial.has_another_try(error):
                     return BUSY
             except HotStoreError as error:
                 trial.lost = True

@@ -4,7 +4,11 @@ import asyncio
 from enum import Enum, auto
 
 from engine.domain.outcome import Ask, Outcome
+from engine.errors import HotStoreUnavailable, WritesRefused
 from engine.telemetry.tracing import traced_here
+
+UNAVAILABLE_TRIES = 2
+"""A connection that had died unnoticed is replaced once; a second failure means that Redis is away."""
 
 
 class Place(Enum):
@@ -53,3 +57,14 @@ class Trial:
         self.lost = False
         self.grants = True
         self.unavailable = 0
+
+    def has_another_try(self, error: HotStoreUnavailable) -> bool:
+        """Whether it is worth being sent again at once, after this.
+
+        Where Redis takes no writes, replays and refusals need none: once more with no new claim granted.
+        """
+        if isinstance(error, WritesRefused):
+            granted, self.grants = self.grants, False
+            return granted
+        self.unavailable += 1
+        return self.unavailable < UNAVAILABLE_TRIES
