@@ -8,22 +8,23 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import pytest
 from msgspec.structs import replace
 
+from engine.errors import HotStoreError, LedgerUnavailable
 from engine.hotstore import watch as hot_store_watch
 from engine.ledger import watch as ledger_watch
 from engine.settings import Settings
 from engine.settling import writer
-from engine.wiring import running, writer_services
+from engine.wiring import connected, running, writer_services
 from tests.gateway.drop import Drop, Reply, running_drop
 from tests.support.waiting import wait_until
 
 IMPATIENT = {
     "redis_timeout_ms": 200,
-    "redis_connect_timeout_ms": 200,
+    "redis_connect_timeout_ms": 2_000,
     "claim_decide_ms": 250,
     "claim_deadline_ms": 300,
     "settle_deadline_ms": 400,
     "ledger_timeout_ms": 300,
-    "ledger_connect_timeout_ms": 200,
+    "ledger_connect_timeout_ms": 500,
     "user_requests_per_second": 0,
 }
 """What hangs is noticed soon. Nothing here is asserted of times: a wait that had no end would end the test."""
@@ -123,13 +124,23 @@ async def asked_gateway(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> 
     for module in (hot_store_watch, ledger_watch):
         monkeypatch.setattr(module, "LOOK_S", 0.05)
     monkeypatch.setattr(writer, "BACK_OFF_MAX_MS", 100)
+    settings = replace(settings, **IMPATIENT)
+    await wait_until(lambda: _both_answer(settings), what="a machine that has time to greet")
     async with AsyncExitStack() as stack:
-        drop = await stack.enter_async_context(running_drop(replace(settings, **IMPATIENT)))
+        drop = await stack.enter_async_context(running_drop(settings))
         await stack.enter_async_context(running(writer_services(drop.stores, drop.settings)))
         asked = Asked(drop)
         await asked.prepare()
         await wait_until(asked.is_well)
         yield asked
+
+
+async def _both_answer(settings: Settings) -> bool:
+    try:
+        async with connected(settings):
+            return True
+    except (HotStoreError, LedgerUnavailable):  # on a busy machine it takes longer than these settings wait
+        return False
 
 
 async def answers_become(asked: Asked, wanted: Mapping[str, str], fault: str) -> None:
