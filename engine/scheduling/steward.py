@@ -3,6 +3,7 @@
 One steward leads by a lease; others stand by. At each pass it looks at every campaign and does the first
 thing that is missing:
 
+    a loaded campaign that the ledger does not know         unbind it, and tell
     a campaign that is not bound (new, lost, restarted)   recover it
     a ledger that has less than it had                     recover too: it is refilled from the shard
     a newer revision in the ledger                        put its waves, then the campaign
@@ -18,17 +19,18 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Set
 
 import structlog
 
 from engine.domain.campaign import Catalogue
 from engine.domain.decisions import WaveState
 from engine.errors import ActOutrun, ActRefused, DropwaveError, LeaseLost, ShardBroken
-from engine.hotstore.load import list_campaign
+from engine.hotstore.load import list_campaign, unbind
 from engine.hotstore.store import HotStore
 from engine.hotstore.view import ShardView, loaded_campaigns, read_shard, seen_term
 from engine.ledger.campaigns import all_catalogues
+from engine.ledger.catalogues import read_catalogue
 from engine.ledger.cursors import Cursor, all_cursors, read_cursor
 from engine.ledger.database import Ledger
 from engine.ledger.leases import Lease, outdo, release_lease, take_lease
@@ -97,8 +99,9 @@ class Steward:
         catalogues = {catalogue.id: catalogue for catalogue in await all_catalogues(self._ledger)}
         loaded = set(await loaded_campaigns(self._store))
         now_ms = await self._store.time_ms()
+        await self._stop_unknown(loaded - catalogues.keys(), lease)
         for catalogue in catalogues.values():
-            if self._left_alone_until_s.get(catalogue.id, 0.0) > time.monotonic():
+            if self._is_left_alone(catalogue.id):
                 continue
             try:
                 if catalogue.belongs_in_hot_store(now_ms, self._settings.unload_after_ms):
@@ -136,6 +139,26 @@ class Steward:
             log.warning("the ledger's leases had gone back in time", term=above.term, seen=seen)
             self._lease = above
             LEADS.labels(ROLE).set(1)
+
+    def _is_left_alone(self, campaign: str) -> bool:
+        return self._left_alone_until_s.get(campaign, 0.0) > time.monotonic()
+
+    async def _stop_unknown(self, campaigns: Set[str], lease: Lease) -> None:
+        """Nothing that a shard gives can be settled while the ledger does not know its campaign: nobody decides in it.
+
+        So it is after a restore to a moment before the campaign was applied. Applied again it is refilled and goes on.
+        """
+        for campaign in campaigns:
+            if self._is_left_alone(campaign):
+                continue
+            self._left_alone_until_s[campaign] = time.monotonic() + BROKEN_PAUSE_S
+            if await read_catalogue(self._ledger, campaign) is not None:  # applied, and loaded by another one, just now
+                continue
+            log.error("the ledger does not know a loaded campaign: apply its file again", campaign=campaign)
+            try:
+                await unbind(self._store, campaign, lease.term)
+            except DropwaveError as error:
+                log.warning("not unbound yet", campaign=campaign, error=f"{type(error).__name__}: {error}")
 
     async def _ledger_went_back(self, catalogue: Catalogue, shard: ShardView) -> bool:
         """Whether the ledger has less than it once told the shard to have."""

@@ -311,6 +311,26 @@ async def test_a_ledger_that_went_back_gets_everything_again(house: House) -> No
     await stage.whole()
 
 
+async def test_a_campaign_that_the_ledger_lost_sells_nothing_until_it_is_applied_again(house: House) -> None:
+    stage = await house.apply(running(house))
+    steward = await house.leading()
+    await steward.look_once()
+    drop = await house.see(stage)
+    await drop.granted(ask("ann"))
+    async with house.ledger.transaction() as connection:
+        await connection.execute("alter table trail disable trigger all")  # it is only ever added to
+        await connection.execute("truncate campaigns, claims, vouchers, acts, trail cascade")
+    await steward.look_once()
+    with pytest.raises(Fenced):
+        await drop.claim(ask("bob"))
+
+    await apply_campaign(house.ledger, running(house), "ops")
+    steward._left_alone_until_s.clear()
+    await steward.look_once()
+    await (await house.see(stage)).granted(ask("bob"))
+    assert [claim.claimant for claim in await stage.settled_claims()] == ["ann"]
+
+
 async def test_a_steward_that_another_one_replaced_does_not_outdo_it(house: House) -> None:
     stage = await house.apply(running(house))
     sleeping = await house.leading()
