@@ -10,7 +10,7 @@ from engine.claiming.clock import StoreClock
 from engine.claiming.desk import BUSY, OUTCOME_UNKNOWN, RECOVERING, Desk
 from engine.claiming.presence import Presence
 from engine.claiming.settled import SettledWatch
-from engine.domain.outcome import Ask, Outcome
+from engine.domain.outcome import Ask, Claimed, Outcome
 from engine.errors import LedgerError
 from engine.hotstore.store import HotStore
 from engine.hotstore.view import ShardView
@@ -83,7 +83,8 @@ class Desks:
             return OUTCOME_UNKNOWN
         if self._settled_watch is None or outcome.claim.epoch < epoch:
             return outcome  # what an earlier epoch held was in the ledger before the deciding one began
-        settled = await self._settled_watch.wait(live.catalogue.id, outcome.claim)
+        is_new = isinstance(outcome, Claimed) and not outcome.replayed
+        settled = await self._settled_watch.wait(live.catalogue.id, outcome.claim, is_new=is_new)
         return outcome if settled else OUTCOME_UNKNOWN
 
     async def _ask_archive(self, live: LiveWave, ask: Ask) -> Outcome:

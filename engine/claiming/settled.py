@@ -53,14 +53,15 @@ class SettledWatch:
                 each.end(settled=False)
         self._waiting.clear()
 
-    async def wait(self, campaign: str, claim: Claim) -> bool:
+    async def wait(self, campaign: str, claim: Claim, *, is_new: bool) -> bool:
         """True once the claim is in the ledger; False where that is not known by the deadline.
 
-        A cursor of a higher epoch says nothing about this claim: it may have been lost with its epoch. A claim that was
-        seen settled once (asked for again, say) needs no look: this is answered while the ledger is away, too.
+        A cursor of a higher epoch says nothing about this claim: it may have been lost with its epoch. A claim that is
+        asked for again and was seen settled needs no look: it is answered while the ledger is away, too. Not so a new
+        one: were both stores restored to an earlier moment, the last look could tell of another claim of its number.
         """
         epoch, last = self._seen.get(campaign, (0, 0))
-        if claim.epoch == epoch and claim.sequence <= last:
+        if not is_new and claim.epoch == epoch and claim.sequence <= last:
             return True
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         # One deadline a look, not a timer for each claim, which would cost as much as all the rest of it.
