@@ -35,6 +35,8 @@ from loadtests.fuzz.stage import Stage
 READY_S: Final = 60.0
 STOP_S: Final = 60.0
 """`up` drains its gateways and settles what is left."""
+CONNECTIONS: Final = 4
+"""Each sends two dozen requests ahead: beyond four such clients a gateway holds them up, to have time for others."""
 LASTS_S: Final = 3_600
 _ROOT: Final = Path(__file__).parents[2]
 
@@ -103,7 +105,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--seed", type=int, default=None, help="repeats a run (default: another one each time; it is printed)"
     )
     parser.add_argument("--requests", type=int, default=1_000_000, help="default: 1,000,000")
-    parser.add_argument("--connections", type=int, default=16, help="at the same time (default: 16)")
+    parser.add_argument(
+        "--connections", type=int, default=CONNECTIONS, help=f"at the same time (default: {CONNECTIONS})"
+    )
     parser.add_argument(
         "--seconds", type=float, default=LASTS_S, help=f"the longest that a run may take (default: {LASTS_S})"
     )

@@ -103,8 +103,8 @@ def _figures(outcome: Outcome, total: Counter[str]) -> list[str]:
     lines = [
         f"{outcome.made:,} requests over {outcome.connections:,} connections in {outcome.took_s:.0f} s: "
         f"{per_second:,.0f} a second",
-        f"500s: {total['internal']:,}   hangs: {judge.wrong['hang']:,}   slow: {judge.wrong['slow']:,}   "
-        f"shed: {judge.shed:,}",
+        f"500s: {total['internal']:,}   hangs: {judge.wrong['hang']:,}   waited in vain: {judge.wrong['slow']:,}   "
+        f"shed: {judge.shed:,}   longest talk: {judge.longest_s:.1f} s",
         f"honest claims granted: {judge.controls:,} of {judge.requests['control']:,}; all claims: {judge.claimed:,}",
         f"claims in the hot store: {outcome.before.claimed:,} before, {outcome.after.claimed:,} after",
         f"the audit: {settled}",

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Final
 
 from engine.gateway.problems import KINDS as DOCUMENTED
-from loadtests.fuzz.judge import SLOW_S, Judge
+from loadtests.fuzz.judge import Judge
 from loadtests.fuzz.report import Memory, Outcome
 from loadtests.fuzz.run import Run
 from loadtests.fuzz.stage import Stage, gateways_below, resident_bytes
@@ -23,10 +23,9 @@ async def fuzz(
     seconds: float,
     up_pid: int,
     say: Callable[[str], None],
-    slow_s: float = SLOW_S,
 ) -> Outcome:
     """Send the cases of that seed and look at what has become of the installation. `up_pid` 0: it is not ours."""
-    judge = Judge({code: kind.status for code, kind in DOCUMENTED.items()}, slow_s)
+    judge = Judge({code: kind.status for code, kind in DOCUMENTED.items()})
     pids = gateways_below(up_pid) if up_pid else []
     before = await stage.standing()
     start, warm = {pid: resident_bytes(pid) for pid in pids}, dict[int, int]()
