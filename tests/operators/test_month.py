@@ -24,7 +24,7 @@ from tests.support.waiting import wait_until
 
 DAILY_TEN = Path(__file__).parents[2] / "deploy" / "campaigns" / "daily-ten.yaml"
 STOCK = {"coffee-10": 40, "coffee-20off": 15}
-DAY_MS, OPEN_MS = 140, 100
+DAY_MS, OPEN_MS = 220, 150
 LEAD_MS = 900
 """Before the first day opens: most of the time everything is put by then; where it is not, that day is late."""
 AGAIN = {
