@@ -29,7 +29,7 @@ AWAY = "redis://127.0.0.1:1"
 @pytest.fixture
 def run(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     monkeypatch.setenv("DROPWAVE_REDIS_URL", AWAY)
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(console, "width", 200)  # no cell is wrapped
     return command_runner(database_url, tmp_path / "data", monkeypatch, capsys)
 
 
