@@ -32,6 +32,10 @@ BRIEF = (
 """Faults that are over within two or three seconds: the seed takes two of them."""
 
 
+FAULTS_OF_A_LEVEL = 4
+"""Some ten seconds each."""
+
+
 @pytest.fixture
 def folder() -> Iterator[Path]:
     made = servers_folder()
@@ -54,13 +58,13 @@ async def test_every_promise_holds_while_things_break(folder: Path, seed: int) -
 
 @pytest.mark.long
 @pytest.mark.parametrize("ack", [ack for ack in ACKS if knows_ack(ack)])
-async def test_every_fault_under_every_ack(folder: Path, seed: int, ack: str) -> None:
-    """All that need neither a package nor a right, in the order of the seed."""
+async def test_some_faults_under_every_ack(folder: Path, seed: int, ack: str) -> None:
+    """Of all that need neither a package nor a right, those that the seed picks; scripts/chaos does every one."""
     told: list[str] = []
     run = Run(seed, USERS, told.append)
     names = [name for name, fault in FAULTS.items() if not fault.needs]
     async with stage(folder, ack) as (servers, gateways):
-        for number, name in enumerate(random.Random(seed).sample(names, len(names)), 1):
+        for number, name in enumerate(random.Random(f"{seed} {ack}").sample(names, FAULTS_OF_A_LEVEL), 1):
             await run.drop(servers, gateways, number, [Due(name, 0.3)])
     assert not run.broken, "\n".join(told)
 
