@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from engine.cli.options import console
 from engine.hotstore.store import HotStore
 from engine.ledger.campaigns import apply_campaign
 from engine.ledger.cursors import read_cursor
