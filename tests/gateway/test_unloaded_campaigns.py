@@ -1,6 +1,7 @@
 """Pages of campaigns that have left the hot store: from the ledger, and never a crowd on it."""
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -9,6 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 from msgspec.structs import replace
 
+from engine.claiming.elsewhere import LOOKS_PER_SECOND_MAX
 from engine.settings import Settings
 from tests.gateway.drop import Drop, Reply, running_drop
 from tests.support.proxy import Proxy
@@ -63,10 +65,14 @@ async def test_a_crowd_is_one_look(drop: Drop) -> None:
 
 
 async def test_many_made_up_ids_are_told_to_come_back(drop: Drop) -> None:
+    began_s = time.monotonic()
     replies = await asyncio.gather(*(page(drop, f"nonsense-{n}") for n in range(200)))
+    took_s = time.monotonic() - began_s
     told = Counter((reply.status, reply["code"]) for reply in replies)
-    # While so much goes on, a slow machine's board can be too old to be sure of anything.
-    assert set(told) - {(503, "recovering")} == {(404, "not_found"), (503, "busy")}
+    # While so much goes on, a slow machine's board can be too old to be sure of anything; and where they came slowly,
+    # there was a look for each.
+    assert set(told) - {(503, "recovering"), (503, "busy")} <= {(404, "not_found")}
+    assert told[503, "busy"] or told[503, "recovering"] or took_s > 200 / LOOKS_PER_SECOND_MAX / 2
     assert (await page(drop, "one")).status == 200, "what is on the board needs no look"
 
 
