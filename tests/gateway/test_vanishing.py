@@ -122,7 +122,8 @@ async def test_thousands_that_vanish_leave_nothing_behind(
     told = capsys.readouterr()
     assert "[error" not in told.out + told.err
     assert "[warning" not in told.out + told.err
-    assert caplog.records == []
+    # An exporter of traces of an earlier test may still be trying, in a thread of its own.
+    assert [record for record in caplog.records if not record.name.startswith("opentelemetry.")] == []
 
 
 def connection_objects() -> int:
