@@ -154,13 +154,16 @@ async def _check_roles(ports: dict[str, int]) -> None:
     async def settled() -> bool:
         return figure(await figures_at(ports["writer"]), "dropwave_log_lag_decisions", campaign="one") == 0
 
+    async def shown() -> bool:
+        return figure(await figures_at(ports["gateway"]), "dropwave_units_left", campaign="people") == 0
+
     await wait_until(settled, 20, "the log is read again, and nothing lags")
+    await wait_until(shown, 20, "the board is read again, and nothing is left")
     writer, steward, gateway = [await figures_at(ports[role]) for role in ("writer", "steward", "gateway")]
     assert figure(writer, "dropwave_leads", role="writer") == 1
     assert figure(steward, "dropwave_leads", role="steward") == 1
     assert figure(writer, "dropwave_settle_seconds_count") >= 2
     assert figure(steward, "dropwave_recoveries_total", outcome="loaded") == 4
-    assert figure(gateway, "dropwave_units_left", campaign="people") == 0
     assert figure(gateway, "dropwave_open_offers", stock="sold_out") == 1
     assert figure(gateway, "dropwave_waves", state="scheduled") == 1
     assert figure(gateway, "dropwave_next_opening_timestamp_seconds") > datetime.now(UTC).timestamp()
