@@ -183,13 +183,15 @@ class Tracing:
         self._ratio = ratio
         self._per_second_max = per_second_max
         self._provider: TracerProvider | None = None
+        self._exporter: SpanExporter | None = None
 
     async def start(self) -> None:
         """Begin to trace. Raises CannotRun where the libraries are not installed."""
         global _sampling  # one for a process: found without being handed through every call
         if self._provider is None:
             try:
-                self._provider = _provider(self._role, self._endpoint)
+                self._exporter = _exporter(self._endpoint)
+                self._provider = _provider(self._role, self._exporter)
             except ImportError as error:
                 raise CannotRun(
                     f"traces need the extra `tracing` ({error.name} is missing): pip install 'dropwave[tracing]',"
@@ -201,7 +203,8 @@ class Tracing:
         """Send what waits, for at most STOP_WITHIN_S."""
         global _sampling
         provider, self._provider = self._provider, None
-        if provider is None:
+        exporter, self._exporter = self._exporter, None
+        if provider is None or exporter is None:
             return
         _sampling = None
         loop, sent = asyncio.get_running_loop(), asyncio.Event()
@@ -216,7 +219,7 @@ class Tracing:
         try:
             await asyncio.wait_for(sent.wait(), STOP_WITHIN_S)
         except TimeoutError:
-            return
+            exporter.shutdown()  # ends its retries, and with them the threads that wait for them
 
 
 def wants_traces(endpoint: str) -> bool:
@@ -225,17 +228,21 @@ def wants_traces(endpoint: str) -> bool:
     return bool(endpoint or any(os.environ.get(name) for name in names))
 
 
-def _provider(role: str, endpoint: str) -> "TracerProvider":
+def _exporter(endpoint: str) -> "SpanExporter":
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+
+    address = None
+    if endpoint:
+        address = endpoint if endpoint.endswith("/v1/traces") else f"{endpoint.rstrip('/')}/v1/traces"
+    return _counted(OTLPSpanExporter(address, timeout=SEND_TIMEOUT_S))
+
+
+def _provider(role: str, exporter: "SpanExporter") -> "TracerProvider":
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
     from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
-    address = None
-    if endpoint:
-        address = endpoint if endpoint.endswith("/v1/traces") else f"{endpoint.rstrip('/')}/v1/traces"
-    exporter = _counted(OTLPSpanExporter(address, timeout=SEND_TIMEOUT_S))
     name = os.environ.get("OTEL_SERVICE_NAME") or f"dropwave-{role}"
     provider = TracerProvider(  # what is traced is decided before a span is made
         sampler=ALWAYS_ON, resource=Resource.create({"service.name": name}), shutdown_on_exit=False

@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -13,6 +14,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from engine.telemetry.tracing import Tracing
+from tests.support.waiting import wait_until
 
 
 class Collector:
@@ -62,9 +64,15 @@ def attributes_of(thing: object) -> dict[str, object]:
     }
 
 
+def _sending() -> bool:
+    """Whether threads of an exporter are still at work."""
+    return any(thread.name == "last spans" or thread.name.startswith("OtelBatch") for thread in threading.enumerate())
+
+
 @asynccontextmanager
 async def running_collector() -> AsyncIterator[Collector]:
-    """A collector on a port of its own."""
+    """A collector on a port of its own. At the end nothing of this process tries to send spans any more: the exporter draws
+    its pauses from `random`, which would disturb what other tests draw by their seeds."""
     collector = Collector()
     app = web.Application()
     app.router.add_post("/v1/traces", collector.take)
@@ -77,6 +85,7 @@ async def running_collector() -> AsyncIterator[Collector]:
         yield collector
     finally:
         await runner.cleanup()
+        await wait_until(lambda: not _sending(), 30, "the threads that send spans have ended")
 
 
 @asynccontextmanager
