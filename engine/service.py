@@ -35,8 +35,9 @@ class Loop:
     def __init__(self, name: str, once: Callable[[], Awaitable[None]], pause_s: float) -> None:
         self.name = name
         self.failures = 0
+        self.pause_s = pause_s
+        """Before the next pass; `once` may set it."""
         self._once = once
-        self._pause_s = pause_s
         self._task: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
 
@@ -69,6 +70,6 @@ class Loop:
                     "pass failed", loop=self.name, failures=self.failures, error=f"{type(error).__name__}: {error}"
                 )
             try:
-                await asyncio.wait_for(self._stopping.wait(), self._pause_s)
+                await asyncio.wait_for(self._stopping.wait(), self.pause_s)
             except TimeoutError:
                 continue

@@ -177,8 +177,10 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     ledger_statement_cache_max: Annotated[int, Meta(ge=0, le=1_000)] = 100
     """Prepared statements kept on each connection. 0 behind a PgBouncer that pools transactions: there a
     statement may not be on the server that the next transaction gets."""
-    lease_ms: Milliseconds = 2_000
-    """A steward or writer that is silent this long is replaced."""
+    lease_ms: Milliseconds = 1_500
+    """A steward or writer that is silent this long is replaced, so a dead one within two seconds. It renews three times
+    in that time. One that is held up for a second loses its role, and nothing else: the cursor and the epochs refuse
+    what it still does."""
     steward_pass_ms: Milliseconds = 200
     """Pause between two looks of the steward at what has to be put, closed or recovered."""
     unload_after_ms: Annotated[int, Meta(ge=0)] = 7 * 24 * 3_600_000

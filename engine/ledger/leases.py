@@ -11,6 +11,11 @@ from engine.ledger.queries import load_queries
 
 _SQL = load_queries("leases")
 
+LOOK_LATER_S = 0.002
+"""Behind the end of a lease: timers of this process and Postgres's clock are read in milliseconds."""
+LOOK_PAUSE_MIN_S = 0.02
+"""Between two looks for a lease that seems free and is not to be had: others look at the same moment."""
+
 
 class Lease(Struct, frozen=True):
     """A role that is held. `term` rises with each new holder, never within one's time."""
@@ -24,6 +29,13 @@ async def take_lease(ledger: Ledger, role: str, holder: str, lease_ms: int) -> L
     """Take the role, or keep it, for `lease_ms` from now on; None while somebody else's lease is alive."""
     row = await ledger.fetch_row(_SQL["take_lease"], role, holder, lease_ms)
     return None if row is None else Lease(role, holder, row["term"])
+
+
+async def free_in_s(ledger: Ledger, role: str) -> float:
+    """How long whoever stands by should wait before trying to take the role: until the lease there is runs out."""
+    row = await ledger.fetch_row(_SQL["free_in"], role)
+    left_s = 0.0 if row is None else row["seconds"]
+    return max(LOOK_PAUSE_MIN_S, left_s + LOOK_LATER_S)
 
 
 async def release_lease(ledger: Ledger, lease: Lease) -> None:

@@ -33,7 +33,7 @@ from engine.ledger.campaigns import all_catalogues
 from engine.ledger.catalogues import read_catalogue
 from engine.ledger.cursors import Cursor, all_cursors, read_cursor
 from engine.ledger.database import Ledger
-from engine.ledger.leases import Lease, outdo, release_lease, take_lease
+from engine.ledger.leases import Lease, free_in_s, outdo, release_lease, take_lease
 from engine.scheduling import acts
 from engine.scheduling.performing import Actor
 from engine.service import Loop
@@ -69,8 +69,9 @@ class Steward:
         self._lease: Lease | None = None
         self._left_alone_until_s: dict[str, float] = {}
         self._cursors: dict[str, Cursor] = {}
+        self._renew_s = settings.lease_ms / 3000
         # The lease is renewed beside the passes: loading a million claims takes longer than a lease lasts.
-        self._leading = Loop("steward lease", self._lead, settings.lease_ms / 3000)
+        self._leading = Loop("steward lease", self._lead, self._renew_s)
         self._passes = Loop("steward", self.look_once, settings.steward_pass_ms / 1000)
 
     async def start(self) -> None:
@@ -122,10 +123,13 @@ class Steward:
 
     async def _lead(self) -> None:
         before = self._lease
+        self._leading.pause_s = self._renew_s
         self._lease = await take_lease(self._ledger, ROLE, self._holder, self._settings.lease_ms)
         LEADS.labels(ROLE).set(int(self._lease is not None))
         if self._lease is not None and (before is None or before.term != self._lease.term):
             log.info("leads", role=ROLE, term=self._lease.term)
+        if self._lease is None:  # whoever stands by looks again at the moment at which the other's lease runs out
+            self._leading.pause_s = min(self._renew_s, await free_in_s(self._ledger, ROLE))
 
     async def _lose(self, lease: Lease, campaign: str, why: str) -> None:
         """The store has seen a later steward. Where the ledger does not know of one, it has gone back in time, and its

@@ -39,7 +39,7 @@ from engine.hotstore.store import HotStore
 from engine.hotstore.view import loaded_campaigns, seen_term
 from engine.ledger.cursors import Cursor, all_cursors, read_cursor
 from engine.ledger.database import Ledger
-from engine.ledger.leases import Lease, release_lease, take_lease
+from engine.ledger.leases import Lease, free_in_s, release_lease, take_lease
 from engine.service import Loop
 from engine.settings import Settings
 from engine.settling.settler import Settler
@@ -86,8 +86,9 @@ class Writer:
         self._look_again_s = 0.0
         self._failures = 0
         self._stopping = asyncio.Event()
+        self._renew_s = settings.lease_ms / 3000
         # The lease is renewed beside the passes: one commit may take longer than a lease lasts.
-        self._leading = Loop("writer lease", self._lead, settings.lease_ms / 3000)
+        self._leading = Loop("writer lease", self._lead, self._renew_s)
         self._passes = Loop("writer", self._pass, 0.0)
 
     async def start(self) -> None:
@@ -117,6 +118,7 @@ class Writer:
 
     async def _lead(self) -> None:
         before, asked_s = self._lease, time.monotonic()
+        self._leading.pause_s = self._renew_s
         try:
             self._lease = await take_lease(self._ledger, ROLE, self._holder, self._settings.lease_ms)
             self._lease_end_s = asked_s + self._settings.lease_ms / 1000
@@ -124,6 +126,8 @@ class Writer:
             LEADS.labels(ROLE).set(int(self.leads))
         if self._lease is not None and self._lease != before:
             log.info("leads", role=ROLE, term=self._lease.term)
+        if self._lease is None:  # whoever stands by looks again at the moment at which the other's lease runs out
+            self._leading.pause_s = min(self._renew_s, await free_in_s(self._ledger, ROLE))
 
     async def _pass(self) -> None:
         """One look at the logs. A store that fails ends the pass; one shard that fails does not."""

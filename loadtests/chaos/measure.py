@@ -65,7 +65,12 @@ async def _takeover(servers: Servers, gateways: dict[str, Api], plan: Plan) -> f
     began_s = time.monotonic()
     account = f"takeover{began_s}"
     api = next(iter(gateways.values()))
-    await api.claim(plan.waves[0], f"Bearer {api.token(account, person=account)}", (PROBE,), 1)
+
+    async def is_granted() -> bool:  # behind a restart of Redis a gateway may say `recovering` at first
+        answer = await api.claim(plan.waves[0], f"Bearer {api.token(account, person=account)}", (PROBE,), 1)
+        return answer.is_acknowledged
+
+    await _until(is_granted, "nobody is granted a claim")
     await _until(lambda: _is_settled(servers, account), "no writer has taken over")
     took_s = time.monotonic() - began_s
     role.let_up()

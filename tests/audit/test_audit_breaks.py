@@ -47,7 +47,12 @@ LEDGER: list[tuple[str, Promise, str]] = [
     ),
     ("claim gone", "P3", "delete from claims where claimant = 'u7'"),
     ("last claim gone", "P3", "delete from claims where sequence = (select max(sequence) from claims)"),
-    ("code of a claim altered", "P3", "update claims set code = left(code, 15) || 'Z' where claimant = 'u7'"),
+    (
+        "code of a claim altered",
+        "P3",
+        "update claims set code = left(code, 15) || case right(code, 1) when 'Z' then 'Y' else 'Z' end"
+        " where claimant = 'u7'",
+    ),
     ("claim of somebody else", "P3", "update claims set claimant = 'u99' where claimant = 'u7'"),
     ("voucher gone", "P3", "delete from vouchers where sequence = 9"),
     ("voucher too many", "P3", "insert into vouchers values ($no, 'x', 1, 99, now(), now(), 'pending')"),

@@ -9,6 +9,9 @@ set holder = excluded.holder,
 where lease.holder = excluded.holder or lease.expires_at <= clock_timestamp()
 returning term
 
+-- name: free_in
+select extract(epoch from expires_at - clock_timestamp())::double precision as seconds from leases where role = $1
+
 -- name: release_lease
 -- The row stays, so that terms go on rising.
 update leases set expires_at = clock_timestamp()
