@@ -9,6 +9,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 import structlog
 from msgspec.structs import replace
@@ -32,6 +33,7 @@ from engine.gateway.server import Gateway
 from engine.hotstore.store import HotStore
 from engine.hotstore.watch import PromiseWatch
 from engine.ledger.campaigns import Applied, all_catalogues, apply_campaign, plan_campaign
+from engine.ledger.claims import settled_codes
 from engine.ledger.cursors import all_cursors
 from engine.ledger.database import Ledger
 from engine.ledger.migrate import require_migrated
@@ -151,7 +153,8 @@ def gateway_services(stores: Stores, settings: Settings) -> list[Service]:
     async def places() -> Mapping[str, tuple[int, int]]:
         return {cursor.campaign: cursor.place for cursor in await all_cursors(stores.ledger)}
 
-    settled_watch = SettledWatch(places, settings) if settings.ack == "settled" else None
+    find_claims = partial(settled_codes, stores.ledger)
+    settled_watch = SettledWatch(places, find_claims, settings) if settings.ack == "settled" else None
     promise_watch, ledger_watch = PromiseWatch(stores.hot_store), LedgerWatch(stores.ledger, settings)
 
     def keeps_promise() -> bool:

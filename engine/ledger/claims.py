@@ -94,6 +94,16 @@ async def claims_of_account(ledger: Ledger, account: str) -> list[tuple[str, Cla
     return found[:CLAIMS_OF_ACCOUNT_MAX]
 
 
+async def settled_codes(ledger: Ledger, campaign: str, claims: Sequence[Claim]) -> set[str]:
+    """The codes of those of these claims that the ledger has, held ones included.
+
+    By the code, not by the number alone: where an epoch was lost and used again, its numbers are other claims' by now.
+    """
+    epochs, sequences = [claim.epoch for claim in claims], [claim.sequence for claim in claims]
+    found = {row["code"] for row in await ledger.fetch(_SQL["settled_codes"], campaign, epochs, sequences)}
+    return {claim.code for claim in claims if lookup_text(claim.code) in found}
+
+
 def _claims(rows: Sequence[Any]) -> list[Claim]:
     """Each query names its columns in the order of Claim's fields."""
     return [Claim(*row) for row in rows]

@@ -18,16 +18,22 @@ LOOK_PAUSE_MIN_S = 0.02
 
 
 class Lease(Struct, frozen=True):
-    """A role that is held. `term` rises with each new holder, never within one's time."""
+    """A role that is held. `term` rises with each new holder, never within one's time.
+
+    It is the instant (Unix ms, Postgres's clock) at which the role was taken, or one above the last where that is more.
+    """
 
     role: str
     holder: str
     term: int
 
 
-async def take_lease(ledger: Ledger, role: str, holder: str, lease_ms: int) -> Lease | None:
-    """Take the role, or keep it, for `lease_ms` from now on; None while somebody else's lease is alive."""
-    row = await ledger.fetch_row(_SQL["take_lease"], role, holder, lease_ms)
+async def take_lease(ledger: Ledger, role: str, holder: str, lease_ms: int, held_term: int = 0) -> Lease | None:
+    """Take the role, or keep it, for `lease_ms` from now on; None while somebody else's lease is alive.
+
+    `held_term`: the term under which this holder has it already; a ledger that went back does not give it a lower one.
+    """
+    row = await ledger.fetch_row(_SQL["take_lease"], role, holder, lease_ms, held_term)
     return None if row is None else Lease(role, holder, row["term"])
 
 
@@ -46,7 +52,7 @@ async def release_lease(ledger: Ledger, lease: Lease) -> None:
 async def outdo(ledger: Ledger, lease: Lease, seen_term: int) -> Lease | None:
     """The same lease under a term above one that a store has seen; None where it is somebody else's by now.
 
-    A store can have seen more than the ledger gave: where the ledger has gone back in time, its terms went with it.
+    A store can have seen more than the ledger gave: where the ledger has gone back in time, and its clock too.
     """
     row = await ledger.fetch_row(_SQL["outdo"], lease.role, lease.holder, lease.term, seen_term)
     return None if row is None else Lease(lease.role, lease.holder, row["term"])

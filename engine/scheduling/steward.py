@@ -124,7 +124,8 @@ class Steward:
     async def _lead(self) -> None:
         before = self._lease
         self._leading.pause_s = self._renew_s
-        self._lease = await take_lease(self._ledger, ROLE, self._holder, self._settings.lease_ms)
+        held_term = 0 if before is None else before.term
+        self._lease = await take_lease(self._ledger, ROLE, self._holder, self._settings.lease_ms, held_term)
         LEADS.labels(ROLE).set(int(self._lease is not None))
         if self._lease is not None and (before is None or before.term != self._lease.term):
             log.info("leads", role=ROLE, term=self._lease.term)

@@ -58,19 +58,15 @@ async def _rebind(servers: Servers, campaign: str) -> float:
 
 async def _takeover(servers: Servers, gateways: dict[str, Api], plan: Plan) -> float:
     """From the kill of the one that leads to the first claim that another one settles."""
+    api = next(iter(gateways.values()))
+    await _until(lambda: _is_granted(api, plan, "before"), "nobody is granted a claim")
     (lease,) = await servers.ask_ledger("select holder from leases where role = 'writer'")
     pid = int(lease["holder"].split(":")[1])
     role = next(role for role in servers.roles.values() if role.pid == pid)
     await role.kill()
     began_s = time.monotonic()
     account = f"takeover{began_s}"
-    api = next(iter(gateways.values()))
-
-    async def is_granted() -> bool:  # behind a restart of Redis a gateway may say `recovering` at first
-        answer = await api.claim(plan.waves[0], f"Bearer {api.token(account, person=account)}", (PROBE,), 1)
-        return answer.is_acknowledged
-
-    await _until(is_granted, "nobody is granted a claim")
+    await _until(lambda: _is_granted(api, plan, account), "nobody is granted a claim")
     await _until(lambda: _is_settled(servers, account), "no writer has taken over")
     took_s = time.monotonic() - began_s
     role.let_up()
@@ -112,6 +108,12 @@ async def _is_bound(servers: Servers, campaign: str) -> bool:
     except (RedisError, OSError, TimeoutError):
         return False
     return bool(incarnation) and incarnation.decode() == info["master_replid"]
+
+
+async def _is_granted(api: Api, plan: Plan, account: str) -> bool:
+    """Behind a restart of Redis a gateway may say `recovering` at first."""
+    answer = await api.claim(plan.waves[0], f"Bearer {api.token(account, person=account)}", (PROBE,), 1)
+    return answer.is_acknowledged
 
 
 async def _is_settled(servers: Servers, account: str) -> bool:

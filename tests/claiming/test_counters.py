@@ -1,7 +1,7 @@
 """Board, desks, archive, holdings and the wait for the ledger, together on real servers."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 import pytest
 from msgspec.structs import replace
@@ -22,6 +22,7 @@ from engine.errors import HotStoreUnavailable, LedgerUnavailable
 from engine.hotstore import keys, load
 from engine.hotstore.scripts import Fenced
 from engine.hotstore.store import HotStore
+from engine.ledger.claims import settled_codes
 from engine.ledger.cursors import all_cursors
 from engine.ledger.database import Ledger
 from engine.scheduling import acts
@@ -44,7 +45,7 @@ class Hall:
         self.archive = Archive(ledger, settings)
         self.board = Board(store, self.clock, self.archive, settings)
         self.ledger_away = False
-        self.watch = SettledWatch(self.places, settings) if settings.ack == "settled" else None
+        self.watch = SettledWatch(self.places, self.found, settings) if settings.ack == "settled" else None
         self.desks = Desks(store, self.board, self.clock, self.archive, self.watch, settings)
         self.holdings = Holdings(store, ledger, self.board)
 
@@ -52,6 +53,9 @@ class Hall:
         if self.ledger_away:
             raise LedgerUnavailable("away")
         return {cursor.campaign: cursor.place for cursor in await all_cursors(self.stage.ledger)}
+
+    async def found(self, campaign: str, claims: Sequence[Claim]) -> set[str]:
+        return await settled_codes(self.stage.ledger, campaign, claims)
 
     async def open(self) -> None:
         """Begin a campaign with a wave that is open, one to come and one that is over."""
@@ -434,18 +438,37 @@ async def test_a_ledger_that_falls_silent_holds_nobody_past_the_deadline(hall: H
 
 
 @settled
-async def test_a_claim_whose_epoch_ended_before_it_was_settled_is_unknown(hall: Hall) -> None:
-    """A higher epoch says nothing about it: it may have been lost with its own."""
+async def test_a_claim_that_a_recovery_has_settled_is_told_to_who_waits(hall: Hall) -> None:
+    """Its epoch is over, and the ledger has it: the recovery has settled the tail of the log."""
     asking = asyncio.create_task(hall.claim(ask("ann")))
     await wait_until(lambda: _held(hall, 1))
     hall.ledger_away = True  # nobody looks between the settling of the tail and the new epoch
     await hall.stage.recover()
     hall.ledger_away = False
-    assert await asking == OUTCOME_UNKNOWN
-    await hall.board.refresh()
-    outcome = await hall.claim(ask("ann"))
+    outcome = await asking
     assert isinstance(outcome, Claimed)
-    assert outcome.replayed, "the recovery has settled it: it is of an earlier epoch, so it is in the ledger"
+    assert not outcome.replayed
+    assert [claim.code for claim in await hall.stage.settled_claims()] == [outcome.claim.code]
+    await hall.board.refresh()
+    assert await hall.claim(ask("ann")) == Claimed(outcome.claim, replayed=True)
+
+
+@settled
+async def test_what_a_recovery_did_not_settle_is_unknown_though_its_number_is_used_again(hall: Hall) -> None:
+    """The claim is lost with its Redis; another one has its place in the ledger by the time somebody looks."""
+    asking = asyncio.create_task(hall.claim(ask("ann")))
+    await wait_until(lambda: _held(hall, 1))
+    hall.ledger_away = True
+    lost = await hall.stage.drop.view()
+    await hall.stage.store.call("FLUSHALL")
+    await hall.stage.ledger.fetch(
+        "insert into claims (campaign_no, epoch, sequence, wave_no, offer_no, unit, nth, request_no, terms_version,"
+        " claimed_at, claimant, code) values ($1, $2, $3, 1, 1, 1, 1, 1, 1, now(), 'ben', 'ANOTHER')",
+        hall.stage.catalogue.campaign_no, lost.epoch, lost.last,
+    )  # fmt: skip
+    await hall.stage.recover()
+    hall.ledger_away = False
+    assert await asking == OUTCOME_UNKNOWN
 
 
 @settled

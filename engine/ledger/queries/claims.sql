@@ -39,3 +39,15 @@ from campaigns c cross join lateral (
 ) found
 order by found.claimed_at_ms desc, c.campaign_no desc, found.epoch desc, found.sequence desc
 limit $2
+
+-- name: settled_codes
+-- Of the decisions of campaign $1 named by $2 (epochs) and $3 (sequences): the codes of claims that count.
+select code
+from claims join campaigns c using (campaign_no)
+join unnest($2::bigint[], $3::bigint[]) as asked (epoch, sequence) using (epoch, sequence)
+where c.id = $1
+union all
+select code
+from quarantine join campaigns c using (campaign_no)
+join unnest($2::bigint[], $3::bigint[]) as asked (epoch, sequence) using (epoch, sequence)
+where c.id = $1 and state = 'held'

@@ -1,10 +1,13 @@
 -- name: take_lease
--- Only the clock of Postgres counts. The same holder goes on under the same term; whoever takes over gets the next.
+-- Only the clock of Postgres counts. The same holder goes on under the term that it had ($4); whoever takes over gets the
+-- instant in milliseconds: no ledger that went back to an earlier moment has given a higher one.
 insert into leases as lease (role, holder, term, expires_at)
-values ($1, $2, 1, clock_timestamp() + $3 * interval '1 millisecond')
+values ($1, $2, greatest($4, floor(extract(epoch from clock_timestamp()) * 1000)::bigint),
+        clock_timestamp() + $3 * interval '1 millisecond')
 on conflict (role) do update
 set holder = excluded.holder,
-    term = lease.term + (lease.holder <> excluded.holder)::integer,
+    term = case when lease.holder = excluded.holder then greatest(lease.term, $4)
+                else greatest(lease.term + 1, excluded.term) end,
     expires_at = clock_timestamp() + $3 * interval '1 millisecond'
 where lease.holder = excluded.holder or lease.expires_at <= clock_timestamp()
 returning term
