@@ -6,6 +6,7 @@ change nothing twice.
 
     what went wrong                     what the writer does
     Postgres or Redis away              waits, longer each time up to a bound, then reads the cursors anew
+    Redis takes no writes               settles on; what it would write there is owed until it is taken
     the cursor is not where it was      reads it anew and goes on from there
     the log contradicts the ledger      raises the alarm: logs, unbinds the shard, leaves it alone until a
                                         recovery has raised its epoch; the other shards go on
@@ -32,6 +33,7 @@ from engine.errors import (
     LedgerRefused,
     LedgerUnavailable,
     ShardBroken,
+    WritesRefused,
 )
 from engine.hotstore.load import unbind
 from engine.hotstore.log import read_log, tell_settled, trim_log, wait_log
@@ -85,6 +87,7 @@ class Writer:
         self._alarms: dict[str, Alarm] = {}
         self._look_again_s = 0.0
         self._failures = 0
+        self._owes = False
         self._stopping = asyncio.Event()
         self._renew_s = settings.lease_ms / 3000
         # The lease is renewed beside the passes: one commit may take longer than a lease lasts.
@@ -244,10 +247,21 @@ class Writer:
 
     async def _tell(self) -> None:
         """Tell each shard how far it is settled. The claim script bounds the log's length by it."""
-        for campaign, cursor in self._cursors.items():
-            if self._told.get(campaign) != cursor.place:
-                await tell_settled(self._store, campaign, cursor.place)
-                self._told[campaign] = cursor.place
+        try:
+            for campaign, cursor in self._cursors.items():
+                if self._told.get(campaign) != cursor.place:
+                    await tell_settled(self._store, campaign, cursor.place)
+                    self._told[campaign] = cursor.place
+                    self._owes = False
+        except WritesRefused as error:
+            self._owe(error)
+
+    def _owe(self, error: WritesRefused) -> None:
+        """Nothing is promised on the strength of what is written there, and whoever waits for the ledger must not wait
+        for that too. It is tried again at each pass: one call, that Redis refuses at once."""
+        if not self._owes:
+            log.warning("the hot store takes no writes: it is told later what is settled", error=str(error))
+        self._owes = True
 
     async def _trim(self) -> None:
         now_s = time.monotonic()
@@ -256,7 +270,10 @@ class Writer:
             history.note(now_s, cursor.place)
             place = history.due(now_s)
             if place is not None:
-                await trim_log(self._store, campaign, place)
+                try:
+                    await trim_log(self._store, campaign, place)
+                except WritesRefused as error:  # the next place is behind this one
+                    self._owe(error)
 
     async def _back_off(self, error: DropwaveError) -> None:
         """A store is away. What was under way may be done or not: the cursors tell."""

@@ -13,6 +13,7 @@ from engine.ledger.cursors import read_cursor
 from engine.ledger.database import Ledger
 from engine.ledger.leases import take_lease
 from engine.settings import Settings
+from engine.settling import writer as writer_module
 from engine.settling.writer import ROLE, Writer
 from tests.ledger.proxy import CutProxy
 from tests.settling.conftest import MakeWriter
@@ -79,10 +80,12 @@ async def test_the_other_takes_over_at_once_when_one_stops(shard: Shard, start_w
     await shard.check()
 
 
-async def test_a_lease_that_ran_out_is_taken_over(shard: Shard, start_writer: MakeWriter, ledger: Ledger) -> None:
-    """Somebody took the lease and died."""
+async def test_a_lease_that_ran_out_is_taken_over(
+    shard: Shard, start_writer: MakeWriter, ledger: Ledger, settings: Settings
+) -> None:
+    """Somebody took the lease and died. Who stands by looks when it runs out, not when it would renew its own."""
     assert await take_lease(ledger, ROLE, "dead", 300) is not None
-    await start_writer("alive")
+    await start_writer("alive", settings=replace(settings, lease_ms=3_600_000))
     await shard.claim(5)
     await shard.wait_settled()
     await shard.check()
@@ -122,6 +125,35 @@ async def test_postgres_goes_and_comes_back(
         await shard.check()
         await writer.stop()
         await shaky.close()
+
+
+@pytest.mark.parametrize("setting", ["maxmemory", "min-replicas-to-write"])
+async def test_a_hot_store_that_takes_no_writes_holds_up_no_settling(
+    setting: str,
+    shard: Shard,
+    start_writer: MakeWriter,
+    settings: Settings,
+    redis_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What it cannot be told of now it is told of later; a single back-off would last longer than this test."""
+    monkeypatch.setattr(writer_module, "BACK_OFF_MS", 3_600_000)
+    monkeypatch.setattr(writer_module, "BACK_OFF_MAX_MS", 3_600_000)
+    await shard.claim(30, batch=1)
+
+    async def told() -> bool:
+        return (await shard.view()).settled == (await shard.view()).last
+
+    async with client_of(redis_url) as client:
+        await client.config_set(setting, 1)
+        try:
+            await start_writer(settings=replace(settings, log_entries_max=4, log_trim_behind_ms=1))
+            await shard.wait_settled()
+            assert not await told()
+        finally:
+            await client.config_set(setting, 0)
+    await wait_until(told, what="the shard hears how far it is settled")
+    await shard.check()
 
 
 async def test_sessions_and_connections_end_again_and_again(
