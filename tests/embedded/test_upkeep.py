@@ -74,6 +74,7 @@ def test_what_dies_again_and_again_stops_everything_with_the_reason(start: Start
     assert not processes_in(up.data)
 
 
+@pytest.mark.long
 def test_a_ctrl_c_ends_what_is_being_started_again_too(start: Start) -> None:
     up = start().ready()
     running = find_running(up.data)

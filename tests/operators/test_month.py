@@ -159,7 +159,13 @@ if FULL:
     HAPPENINGS["nothing"] = _nothing
 
 
-@pytest.mark.parametrize("happening", HAPPENINGS.values(), ids=HAPPENINGS)
+@pytest.mark.parametrize(
+    "happening",
+    [
+        pytest.param(each, id=name, marks=[] if each is _break else [pytest.mark.long])
+        for name, each in HAPPENINGS.items()
+    ],
+)
 async def test_a_month_gives_or_lapses_exactly_its_stock(
     house: House, redis_url: str, seed: int, happening: object
 ) -> None:

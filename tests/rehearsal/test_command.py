@@ -110,6 +110,7 @@ def dropwave_of(data: Path, *arguments: str) -> Any:
     return json.loads(subprocess.run(command, check=True, capture_output=True, timeout=60).stdout)
 
 
+@pytest.mark.long  # test_visit.py does the same in one process
 def test_a_rehearsal_in_a_running_installation(
     file: Path, folder: Path, tmp_path: Path, installation: Running, seed: int
 ) -> None:

@@ -130,7 +130,14 @@ RULES: dict[str, dict[str, object]] = {
 }
 
 
-@pytest.mark.parametrize("rules", RULES.values(), ids=RULES)
+LONG = ("for members of a city", "for a list of accounts")
+"""What test_drop.py, or the shape of a campaign, shows as well."""
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [pytest.param(rules, id=name, marks=[pytest.mark.long] if name in LONG else []) for name, rules in RULES.items()],
+)
 async def test_a_drop_that_touches_nothing_real(
     settings: Settings, redis_url: str, database_url: str, seed: int, rules: dict[str, object]
 ) -> None:
