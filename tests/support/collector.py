@@ -71,8 +71,10 @@ def _sending() -> bool:
 
 @asynccontextmanager
 async def running_collector() -> AsyncIterator[Collector]:
-    """A collector on a port of its own. At the end nothing of this process tries to send spans any more: the exporter draws
-    its pauses from `random`, which would disturb what other tests draw by their seeds."""
+    """A collector on a port of its own. At the end nothing of this process tries to send spans any more.
+
+    The exporter draws its pauses from `random`, which would disturb what other tests draw by their seeds.
+    """
     collector = Collector()
     app = web.Application()
     app.router.add_post("/v1/traces", collector.take)
