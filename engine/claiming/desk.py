@@ -36,7 +36,7 @@ import structlog
 from engine.claiming.clock import StoreClock
 from engine.claiming.pace import Pace
 from engine.claiming.presence import Presence
-from engine.claiming.waiting import Place, Trial, Waiting
+from engine.claiming.waiting import Asker, Place, Trial, Waiting
 from engine.domain.codes import new_code
 from engine.domain.outcome import Ask, Claimed, Outcome, RefusalCode, Refused
 from engine.errors import HotStoreError, HotStoreUnavailable
@@ -136,23 +136,31 @@ class Desk:
 
         CancelledError where the client leaves: in the queue it is forgotten, once it is sent it is decided for nobody.
         """
-        if self._stopping:
-            return BUSY, self.epoch
+        asker = _Awaiting()
+        waiting = self.take(ask, asker, presence)
+        try:
+            return await asker.outcome
+        except asyncio.CancelledError:
+            if waiting is not None:
+                waiting.cancel()
+            raise
+
+    def take(self, ask: Ask, asker: Asker, presence: Presence | None = None) -> Waiting | None:
+        """Take an ask in; the asker hears what comes of it as `decided` has it, without a task for each ask.
+
+        None: it has heard already, that this desk is too busy.
+        """
         now_s = time.monotonic()
-        refusal = self._shed(now_s)
+        refusal = BUSY if self._stopping else self._shed(now_s)
         if refusal is not None:
-            return refusal, self.epoch
-        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        if presence is not None:
-            presence.waits_for(future)
-        waiting = Waiting(ask, new_code(self._code_prefix, secrets.randbits), future, now_s)
+            asker.decided(refusal, self.epoch)
+            return None
+        waiting = Waiting(ask, new_code(self._code_prefix, secrets.randbits), asker, now_s, self._forget)
         self._queue.append(waiting)
         self._something.set()
-        try:
-            return await future, waiting.epoch
-        except asyncio.CancelledError:
-            self._forget(waiting)
-            raise
+        if presence is not None:
+            presence.waits_for(waiting)
+        return waiting
 
     def _shed(self, now_s: float) -> Refused | None:
         """`busy` at once, where the turn of one more would come too late or there is no place for it."""
@@ -175,7 +183,7 @@ class Desk:
         if 2 * self._deserted > len(self._queue):
             queue, self._queue, self._deserted = self._queue, deque(), 0
             for each in queue:
-                if each.outcome.done():
+                if each.is_over:
                     each.place = Place.OUT
                 else:
                     self._queue.append(each)
@@ -201,7 +209,7 @@ class Desk:
             waiting = self._queue.popleft()
             if waiting.place is Place.DESERTED:
                 self._deserted -= 1
-            if waiting.outcome.done():
+            if waiting.is_over:
                 waiting.place = Place.OUT
             elif waiting.arrived_s < oldest_s:
                 waiting.place = Place.OUT
@@ -243,7 +251,7 @@ class Desk:
             await asyncio.sleep(pause_ms / 1000)
             pause_ms = min(2 * pause_ms, RETRY_PAUSE_MAX_MS)
             # Only the wait for the replicas may have been lost: who has an answer must not be decided once more.
-            batch = [waiting for waiting in batch if not waiting.outcome.done()]
+            batch = [waiting for waiting in batch if not waiting.is_over]
             if not batch:
                 return
 
@@ -317,6 +325,20 @@ class Desk:
     def _end_all(self, batch: list[Waiting], refusal: Refused) -> None:
         for waiting in batch:
             waiting.end(refusal)
+
+
+class _Awaiting:
+    """A task that asks."""
+
+    def __init__(self) -> None:
+        self.outcome: asyncio.Future[tuple[Outcome, int]] = asyncio.get_running_loop().create_future()
+
+    def decided(self, outcome: Outcome, epoch: int) -> None:
+        if not self.outcome.done():
+            self.outcome.set_result((outcome, epoch))
+
+    def left(self) -> None:
+        self.outcome.cancel()
 
 
 def _tells_of_new_claim(outcome: Outcome, epoch: int) -> bool:

@@ -1,7 +1,13 @@
 """Whether whoever asked is still there to hear the answer."""
 
-import asyncio
-from typing import Any
+from typing import Protocol
+
+
+class Wait(Protocol):
+    """What somebody waits for."""
+
+    def cancel(self) -> object:
+        """Nobody waits for it any more."""
 
 
 class Presence:
@@ -14,9 +20,9 @@ class Presence:
 
     def __init__(self) -> None:
         self.gone = False
-        self._wait: asyncio.Future[Any] | None = None
+        self._wait: Wait | None = None
 
-    def waits_for(self, wait: "asyncio.Future[Any]") -> None:
+    def waits_for(self, wait: Wait) -> None:
         """What the client waits for now; cancelled when it leaves, and at once where it has left already."""
         self._wait = wait
         if self.gone:

@@ -1,7 +1,8 @@
 """An ask on its way through a desk, and the sending of a batch of them."""
 
-import asyncio
+from collections.abc import Callable
 from enum import Enum, auto
+from typing import Protocol
 
 from engine.domain.outcome import Ask, Outcome
 from engine.errors import HotStoreUnavailable, WritesRefused
@@ -22,25 +23,48 @@ class Place(Enum):
     """Never written."""
 
 
+class Asker(Protocol):
+    """Who asks a desk. One of these is called, once, and must not raise."""
+
+    def decided(self, outcome: Outcome, epoch: int) -> None:
+        """The outcome, and the epoch in which it was decided."""
+
+    def left(self) -> None:
+        """The client has gone before there was one."""
+
+
 class Waiting:
-    """An ask in the queue, with the code that it will be given and the future of who waits."""
+    """An ask in the queue, with the code that it will be given, and who is to be told."""
 
-    __slots__ = ("arrived_s", "ask", "code", "epoch", "outcome", "place", "trace")
+    __slots__ = ("_asker", "_forget", "arrived_s", "ask", "code", "epoch", "is_over", "place", "trace")
 
-    def __init__(self, ask: Ask, code: str, outcome: "asyncio.Future[Outcome]", arrived_s: float) -> None:
+    def __init__(
+        self, ask: Ask, code: str, asker: Asker, arrived_s: float, forget: "Callable[[Waiting], None]"
+    ) -> None:
         self.ask = ask
         self.code = code
-        self.outcome = outcome
         self.arrived_s = arrived_s
         self.place = Place.QUEUE
         self.epoch = 0
         """In which it was decided."""
+        self.is_over = False
+        """Whether nobody waits for it any more: told, or gone."""
         self.trace = traced_here()
+        self._asker = asker
+        self._forget = forget
 
     def end(self, outcome: Outcome) -> None:
-        """Give the answer; a client that is gone has cancelled its future."""
-        if not self.outcome.done():
-            self.outcome.set_result(outcome)
+        """Give the answer, where somebody still waits for it."""
+        if not self.is_over:
+            self.is_over = True
+            self._asker.decided(outcome, self.epoch)
+
+    def cancel(self) -> None:
+        """The client has gone."""
+        if not self.is_over:
+            self.is_over = True
+            self._forget(self)
+            self._asker.left()
 
 
 class Trial:
