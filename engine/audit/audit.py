@@ -104,7 +104,7 @@ async def _gather(
     _check_cursor(evidence)
     if sight is not None and sight.first.epoch > evidence.books.cursor.epoch:
         example = f"the hot store is at epoch {sight.first.epoch}, the ledger at {evidence.books.cursor.epoch}"
-        faults.add("P3", "epochs that the ledger has lost", example, sight.first.epoch - evidence.books.cursor.epoch)
+        faults.add("P3", "ledger that is behind the hot store's epoch", example)
     elif sight is not None and sight.first.epoch == evidence.books.cursor.epoch:
         evidence.hot_store = await _compare(store, evidence, sight, prints, acts)
     return evidence

@@ -46,15 +46,31 @@ async def all_cursors(ledger: Ledger) -> list[Cursor]:
 
 
 async def raise_epoch(ledger: Ledger, cursor: Cursor, epoch: int) -> Cursor:
-    """Begin a higher epoch at number 0: whoever still writes in the old one is fenced off from here on.
+    """Go on to a higher epoch that the shard has had, at number 0.
 
     Raises CursorMoved where the cursor is not what the caller saw, or the epoch is not higher.
     LedgerUnavailable leaves open whether it was done: read the cursor.
     """
     rows = await ledger.fetch(_SQL["raise_epoch"], cursor.campaign_no, cursor.epoch, cursor.last, epoch)
     if not rows:
-        raise CursorMoved(f"{cursor.campaign}: the cursor is no longer at {cursor.epoch}-{cursor.last}")
+        raise _moved(cursor)
     return replace(cursor, epoch=epoch, last=0, act=rows[0]["act"], revision=rows[0]["revision"])
+
+
+async def next_epoch(ledger: Ledger, cursor: Cursor) -> Cursor:
+    """Begin an epoch that was never given before, at number 0: the instant by Postgres's clock, in milliseconds.
+
+    A ledger that went back in time, beside a hot store that did too, knows nothing of the epochs that came since; its
+    clock is past all of them. At least one above the cursor's, whatever the clock says. Raises as `raise_epoch` does.
+    """
+    row = await ledger.fetch_row(_SQL["next_epoch"], cursor.campaign_no, cursor.epoch, cursor.last)
+    if row is None:
+        raise _moved(cursor)
+    return replace(cursor, epoch=row["epoch"], last=0, act=row["act"], revision=row["revision"])
+
+
+def _moved(cursor: Cursor) -> CursorMoved:
+    return CursorMoved(f"{cursor.campaign}: the cursor is no longer at {cursor.epoch}-{cursor.last}")
 
 
 def cursor_of(row: Any) -> Cursor:

@@ -32,7 +32,7 @@ from engine.hotstore import load
 from engine.hotstore.store import HotStore
 from engine.hotstore.view import ShardView, read_shard
 from engine.ledger.claims import OfferCount, counts, read_holdings
-from engine.ledger.cursors import Cursor, raise_epoch, read_cursor
+from engine.ledger.cursors import Cursor, next_epoch, read_cursor
 from engine.ledger.database import Ledger
 from engine.ledger.epochs import last_of_epoch, latest_wave_states, read_stopped
 from engine.settings import Settings
@@ -135,7 +135,7 @@ class Recovery:
             try:
                 if seen.epoch >= cursor.epoch:  # below it, the server is an old copy: the ledger knows better
                     cursor = await self._refill.catch_up(cursor, seen.epoch)
-                return seen, await raise_epoch(self._ledger, cursor, cursor.epoch + 1)
+                return seen, await next_epoch(self._ledger, cursor)
             except CursorMoved:
                 continue
         raise CursorMoved(f"{catalogue.id}: the cursor moved {TRIES_MAX} times during a recovery")

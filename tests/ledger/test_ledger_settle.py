@@ -11,7 +11,7 @@ from engine.errors import CursorMoved, LedgerRefused, LedgerUnavailable
 from engine.ledger.acts import read_acts
 from engine.ledger.campaigns import apply_campaign, find_wave
 from engine.ledger.claims import claims_of_claimant, counts
-from engine.ledger.cursors import Cursor, raise_epoch, read_cursor
+from engine.ledger.cursors import Cursor, next_epoch, raise_epoch, read_cursor
 from engine.ledger.database import Ledger
 from engine.ledger.queries import load_queries
 from engine.ledger.settlement import VoucherRow, settle
@@ -308,3 +308,27 @@ async def test_an_epoch_is_raised_once_and_only_up(ledger: Ledger, catalogue: Ca
     after = await settle(ledger, won[0], 1, [new], vouchers_of(catalogue, [new]), [])
     assert after.place == (won[0].epoch, 1)
     assert (await counts(ledger, cursor.campaign_no))[1, 1].claims == 3
+
+
+async def test_an_epoch_is_never_given_again_though_the_ledger_went_back(ledger: Ledger, cursor: Cursor) -> None:
+    """It is an instant by Postgres's clock, which a backup does not take back."""
+
+    async def is_past(epoch: int) -> bool:
+        row = await ledger.fetch_row("select extract(epoch from clock_timestamp()) * 1000 > $1 as past", epoch)
+        return row is not None and row["past"]
+
+    given = [await next_epoch(ledger, cursor)]
+    given.append(await next_epoch(ledger, given[0]))
+    await wait_until(lambda: is_past(given[-1].epoch + 1))
+    await ledger.fetch("update cursors set epoch = $2 where campaign_no = $1", cursor.campaign_no, cursor.epoch)
+    given.append(await next_epoch(ledger, cursor))
+    epochs = [each.epoch for each in given]
+    assert epochs == sorted(set(epochs))
+    assert [each.last for each in given] == [0, 0, 0]
+    with pytest.raises(CursorMoved):
+        await next_epoch(ledger, cursor)
+
+
+async def test_epochs_rise_whatever_the_clock_says(ledger: Ledger, cursor: Cursor) -> None:
+    future = await raise_epoch(ledger, cursor, 9_000_000_000_000_000)
+    assert (await next_epoch(ledger, future)).epoch == future.epoch + 1

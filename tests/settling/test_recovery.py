@@ -7,10 +7,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 from msgspec.structs import replace
 
+from engine.claiming.clock import StoreClock
+from engine.claiming.desk import Desk
 from engine.domain.campaign import Limit
 from engine.domain.outcome import Claim, Claimed, RefusalCode, Refused
 from engine.errors import CursorMoved, HotStoreError, LeaseLost, ShardBroken
 from engine.hotstore import keys, load
+from engine.hotstore.log import read_log
 from engine.hotstore.scripts import Fenced, OtherEpoch
 from engine.hotstore.store import HotStore
 from engine.hotstore.view import loaded_campaigns, read_shard
@@ -282,6 +285,46 @@ async def test_numbers_begin_again_and_ids_stay_unique(stage: Stage) -> None:
     assert len(set(places)) == len(places) == 9
     with pytest.raises(OtherEpoch):
         await stage.drop.claim(ask("somebody"), epoch=claim.epoch - 1)
+
+
+async def test_gateways_go_on_though_both_stores_went_back(stage: Stage) -> None:
+    """Neither store knows any more which epochs gateways have seen; a gateway never sells in a lower one."""
+    backup = await stage.cursor()
+    for _ in range(3):
+        seen = (await stage.recover()).epoch
+    clock = StoreClock()
+    clock.heard(await stage.drop.now_ms())
+    desk = Desk(stage.store, "spring", stage.catalogue.code_prefix, seen, clock, stage.settings)
+    await desk.start()
+    try:
+        assert isinstance(await desk.claim(ask("before")), Claimed)
+        await stage.store.call("FLUSHALL")
+        await _back_in_time(stage, f"update cursors set epoch = {backup.epoch}, last = {backup.last}")
+        assert (await stage.recover()).loaded
+        after = await desk.claim(ask("behind"))
+        assert isinstance(after, Claimed), after
+        assert after.claim.epoch > seen
+    finally:
+        await desk.stop()
+
+
+async def test_two_histories_never_share_an_epoch(own: OwnRedis, own_stage: Stage) -> None:
+    """Redis comes back older and Postgres too: what a writer still holds of the lost epoch fits nowhere."""
+    stage = own_stage
+    await stage.settle()
+    old, backup = own.keep_data(), await stage.cursor()
+    lost = (await stage.recover()).epoch
+    await stage.drop.granted(ask("lost"))
+    entries = await read_log(stage.store, "spring", (lost, 0), 1)
+    await own.go_back(old)
+    await _back_in_time(stage, f"update cursors set epoch = {backup.epoch}, last = {backup.last}")
+    await stage.recover()
+    with pytest.raises(ShardBroken, match="and the log goes on with"):
+        await stage.settler.settle(await stage.cursor(), entries)
+    await stage.drop.granted(ask("new"))
+    await stage.settle()
+    assert "lost" not in [claim.claimant for claim in await stage.settled_claims()]
+    await stage.whole()
 
 
 # Where it can break off

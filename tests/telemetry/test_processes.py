@@ -167,7 +167,7 @@ async def _check_roles(ports: dict[str, int]) -> None:
     assert figure(gateway, "dropwave_open_offers", stock="sold_out") == 1
     assert figure(gateway, "dropwave_waves", state="scheduled") == 1
     assert figure(gateway, "dropwave_next_opening_timestamp_seconds") > datetime.now(UTC).timestamp()
-    assert figure(gateway, "dropwave_shard_epoch", campaign="one") == 2
+    assert figure(gateway, "dropwave_shard_epoch", campaign="one") > 1.7e12, "an instant, in ms"
     for role, figures in (("writer", writer), ("steward", steward), ("gateway", gateway)):
         assert 10e6 < figure(figures, "dropwave_process_resident_memory_bytes", role=role) < 1e9
         assert figure(figures, "dropwave_process_cpu_seconds_total", role=role) > 0.1
