@@ -1,0 +1,151 @@
+"""A load test in one process: the part of a worker, of the master, or (without workers) both.
+
+start   the master puts or finds the wave, and tells its workers with the options that it sends them anyway
+run     users ask, the book of their worker listens
+end     before locust stops the users, the master asks for the books: each worker lets no further request begin, waits
+        for those under way, looks at own claims and hands in; the master asks operators and the audit, and judges
+"""
+
+import time
+from typing import Any, Final
+
+import gevent
+from locust.env import Environment
+from locust.runners import MasterRunner, WorkerRunner
+
+from engine.errors import DropwaveError
+from loadtests.swarm.accounts import Accounts, Tokens, Who
+from loadtests.swarm.book import Book
+from loadtests.swarm.checking import check_own_claims
+from loadtests.swarm.plan import Plan
+from loadtests.swarm.stage import Stage
+from loadtests.swarm.tally import Checks, parts_of
+from loadtests.swarm.umpire import BOOK, CLOSE, UNDER_WAY_S, Umpire, refuse
+
+WITHOUT_SHAPE_S: Final = 60.0
+"""A run that has neither a shape nor a --run-time ends after this."""
+_LOOK_S: Final = 0.05
+
+
+class Crowd:
+    """The users of this process in one run."""
+
+    def __init__(self, stage: Stage, accounts: Accounts, worker: int) -> None:
+        self.stage = stage
+        self.plan = Plan(**stage.plan)
+        self.accounts = accounts
+        self.book = Book(stage.seed + worker, is_fresh=accounts.is_fresh)
+        self.is_closing = False
+        """Whether no further request may begin."""
+        self.under_way = 0
+        """Requests that have not been answered."""
+
+    def close(self, host: str) -> Checks:
+        """Let no further request begin, wait for those under way, look at own claims."""
+        self.is_closing = True
+        ends_s = time.monotonic() + UNDER_WAY_S
+        gevent.sleep(_LOOK_S)
+        while self.under_way and time.monotonic() < ends_s:
+            gevent.sleep(_LOOK_S)
+        return check_own_claims(host, self.stage.wave, self.book, self.accounts)
+
+
+class Load:
+    """Registers itself with locust's events; users and shapes find it as `Load.here`."""
+
+    here: "Load"
+
+    def __init__(self, environment: Environment, tokens: Tokens) -> None:
+        runner = environment.runner
+        assert runner is not None
+        self.crowd: Crowd | None = None
+        self._environment = environment
+        self._tokens = tokens
+        _take_defaults(environment)
+        self._umpire = None if isinstance(runner, WorkerRunner) else Umpire(environment, tokens)
+        environment.events.test_start.add_listener(self._start)
+        environment.events.report_to_master.add_listener(self._report)
+        if self._umpire is not None:
+            runner.register_message(BOOK, self._umpire.take)
+            environment.events.worker_connect.add_listener(self._umpire.greet)
+            environment.events.worker_report.add_listener(self._umpire.hear_of)
+            environment.events.test_stopping.add_listener(self._end)
+            environment.events.quitting.add_listener(self._end)
+        if not isinstance(runner, MasterRunner):
+            # Concurrently: the messages of a worker are its master's sign of life too.
+            runner.register_message(CLOSE, self._close, concurrent=True)
+
+    def is_done(self, users: int) -> bool:
+        """Whether that many visits of this run have ended. Asked where the shape is."""
+        if self._umpire is None or self._umpire.is_over:
+            return False
+        here = self.crowd.book.visits if self.crowd else 0
+        return here + sum(self._umpire.visits.values()) >= users
+
+    def _start(self, environment: Environment, **_rest: Any) -> None:
+        """Of every run; there may be several in one process, from the web page."""
+        options = environment.parsed_options
+        assert options is not None
+        if self._umpire is not None:
+            options.load_stage = self._umpire.start(planned(environment))
+            if environment.shape_class is None and not options.run_time:
+                gevent.spawn_later(WITHOUT_SHAPE_S, _stop, environment)
+        if isinstance(environment.runner, MasterRunner):
+            return
+        stage = Stage.read(options.load_stage)
+        worker = getattr(environment.runner, "worker_index", -1)
+        who = Who(options.city, tuple(tag for tag in options.tags_of_users.split(",") if tag))
+        try:
+            self.crowd = Crowd(stage, Accounts(self._tokens, stage.mark, worker, stage.shares, who), worker)
+        except DropwaveError as error:
+            refuse(environment, error)
+
+    def _report(self, data: dict[str, Any], **_rest: Any) -> None:
+        data["dropwave_visits"] = self.crowd.book.visits if self.crowd else 0
+
+    def _close(self, environment: Environment, **_rest: Any) -> None:
+        """The master wants the book."""
+        book, checks = Book(0, is_fresh=True), Checks()
+        if self.crowd is not None:
+            book, checks = self.crowd.book, self.crowd.close(environment.host or "")
+        assert environment.runner is not None
+        for part in parts_of(book, checks):
+            environment.runner.send_message(BOOK, part)
+
+    def _end(self, **_rest: Any) -> None:
+        assert self._umpire is not None
+        self._umpire.end()
+
+
+def planned(environment: Environment) -> Plan:
+    """The plan of the chosen shape, with what the options change of it."""
+    options = environment.parsed_options
+    assert options is not None
+    plan: Plan = getattr(environment.shape_class, "plan", Plan())
+    changes: dict[str, Any] = {
+        "users": options.num_users or None,
+        "spawn_per_s": options.spawn_rate or None,
+        "run_s": options.run_time or None,
+        "stock": options.stock or None,
+        "countdown_s": options.opens_in or None,
+        "pause_s": options.pause if options.pause >= 0 else None,
+    }
+    return plan._replace(**{name: value for name, value in changes.items() if value is not None})
+
+
+def _take_defaults(environment: Environment) -> None:
+    """Of the shape, before locust's own (one user) and for the form of the web page."""
+    options, plan = environment.parsed_options, getattr(environment.shape_class, "plan", Plan())
+    assert options is not None
+    options.num_users = options.num_users or plan.users
+    options.spawn_rate = options.spawn_rate or plan.spawn_per_s
+
+
+def _stop(environment: Environment) -> None:
+    options, runner = environment.parsed_options, environment.runner
+    assert options is not None
+    assert runner is not None
+    if options.headless:
+        runner.quit()
+    else:
+        runner.stop()

@@ -1,0 +1,162 @@
+"""The umpire of a run, in its master: before, and after."""
+
+import json
+import logging
+import secrets
+import time
+from pathlib import Path
+from typing import Any, Final
+
+import gevent
+import gevent.lock
+from locust.env import Environment
+from locust.exception import StopTest
+from locust.rpc import Message
+from locust.runners import LocalRunner, MasterRunner
+
+from engine.errors import CannotRun, DropwaveError
+from loadtests.swarm.accounts import Tokens
+from loadtests.swarm.checking import CHECK_S
+from loadtests.swarm.operator import Operator
+from loadtests.swarm.plan import Plan
+from loadtests.swarm.stage import Stage, look, put_own_wave
+from loadtests.swarm.tally import Tally
+from loadtests.swarm.verdict import Seen, Verdict, judge
+
+CLOSE: Final = "dropwave close the book"
+"""The message to workers that ends a run."""
+BOOK: Final = "dropwave book"
+"""A worker's answer, in parts."""
+UNDER_WAY_S: Final = 20.0
+"""For requests under way at the end: longer than a user waits for an answer."""
+HAND_IN_S: Final = UNDER_WAY_S + CHECK_S + 10.0
+"""For the books of all workers."""
+_LOOK_S: Final = 0.05
+_say: Final = logging.getLogger("loadtests").info
+_warn: Final = logging.getLogger("loadtests").error
+
+
+class Umpire:
+    """Puts or finds the wave before a run, and judges behind it."""
+
+    def __init__(self, environment: Environment, tokens: Tokens) -> None:
+        self._environment = environment
+        self._tokens = tokens
+        self.visits: dict[str, int] = {}
+        """How many have ended, by the id of each worker that reports some."""
+        self._workers: set[int] = set()
+        """Indexes of all that took part in this run, with those that went or were replaced."""
+        self._once = gevent.lock.BoundedSemaphore(1)
+        self.is_over = True
+        """Whether no run is under way that has not been judged."""
+        self._tally = Tally()
+        self._stage: Stage
+        self._before: Seen
+
+    def start(self, plan: Plan) -> dict[str, Any]:
+        """Puts or finds the wave; what every worker has to know."""
+        options = self._environment.parsed_options
+        assert options is not None
+        self._tally, self.visits = Tally(), {}
+        self._workers = self._workers_there()
+        seed = options.seed or secrets.randbelow(2**31)
+        _say(f"seed {seed} (--seed {seed} repeats what the users want, not how they interleave)")
+        try:
+            operator, mark = self._operator(), secrets.token_hex(4)
+            wave, offers = options.wave, tuple(offer for offer in options.offers.split(",") if offer)
+            if not wave:
+                wave, offers = put_own_wave(operator, mark, plan)
+            self._before = look(operator, wave)
+        except DropwaveError as error:
+            refuse(self._environment, error)
+        offers = offers or tuple(self._before.stock)
+        workers = 1 if isinstance(self._environment.runner, LocalRunner) else options.shares
+        self._stage = Stage(mark, wave, offers, not options.wave, workers, seed, plan._asdict())
+        units = ", ".join(f"{self._before.stock.get(offer, 0):,} of {offer}" for offer in offers)
+        _say(f"wave {wave} at {self._environment.host}: {units}")
+        self.is_over = False
+        return self._stage._asdict()
+
+    def greet(self, client_id: str, **_rest: Any) -> None:
+        """A worker that comes."""
+        self._workers.add(self._index(client_id))
+
+    def hear_of(self, client_id: str, data: dict[str, Any], **_rest: Any) -> None:
+        """A worker's regular report."""
+        self.visits[client_id] = data.get("dropwave_visits", 0)
+
+    def take(self, msg: Message, **_rest: Any) -> None:
+        """A part of a worker's book."""
+        self._tally.add(self._index(msg.node_id), msg.data)
+
+    def end(self) -> None:
+        """Judge, once for a run, however it ends."""
+        with self._once:
+            if not self.is_over:
+                self.is_over = True
+                self._tell(self._judge())
+
+    def _judge(self) -> Verdict:
+        missing = self._collect()
+        after, audit = None, None
+        try:
+            operator = self._operator()
+            after = look(operator, self._stage.wave)
+            audit = operator.audit(self._stage.wave)
+            if self._stage.is_own:
+                operator.act(self._stage.wave, "close", "load-test")
+        except DropwaveError as error:
+            missing.append(f"no audit: {error}" if audit is None else f"the wave could not be closed: {error}")
+        return judge(self._tally, self._before, after, audit, missing)
+
+    def _collect(self) -> list[str]:
+        """Have the books handed in; which workers did not, a line each."""
+        runner = self._environment.runner
+        assert runner is not None
+        runner.send_message(CLOSE)
+        ends_s = time.monotonic() + HAND_IN_S
+        while self._workers & self._workers_there() - self._tally.handed_in.keys() and time.monotonic() < ends_s:
+            gevent.sleep(_LOOK_S)
+        lacking = sorted(self._workers - self._tally.handed_in.keys())
+        return [f"worker {index} is gone, and with it what its users were told" for index in lacking]
+
+    def _workers_there(self) -> set[int]:
+        runner = self._environment.runner
+        return {self._index(client_id) for client_id in runner.clients} if isinstance(runner, MasterRunner) else set()
+
+    def _index(self, client_id: str) -> int:
+        """Each process that comes has one of its own for as long as the master lives."""
+        runner = self._environment.runner
+        return runner.get_worker_index(client_id) if isinstance(runner, MasterRunner) else 0
+
+    def _operator(self) -> Operator:
+        host = self._environment.host
+        if not host:
+            raise CannotRun("no installation is named: --host http://…")
+        return Operator(host, self._tokens.of_operator())
+
+    def _tell(self, verdict: Verdict) -> None:
+        told = dict(self._tally.answers.most_common())
+        for line in verdict.looked_at:
+            _say(line)
+        _say(
+            "claims were answered: " + (", ".join(f"{code} {count:,}" for code, count in told.items()) or "not at all")
+        )
+        for line in verdict.not_known:
+            _warn(f"not known: {line}")
+        for line in verdict.broken:
+            _warn(f"BROKEN: {line}")
+        _say(f"verdict: {verdict.word}")
+        if verdict.status:
+            self._environment.process_exit_code = verdict.status
+        options = self._environment.parsed_options
+        if options is not None and options.verdict_file:
+            written = {"wave": self._stage.wave, "verdict": verdict.word, "answers": told, **verdict._asdict()}
+            Path(options.verdict_file).write_text(json.dumps(written, ensure_ascii=False, indent=2) + "\n", "utf-8")
+
+
+def refuse(environment: Environment, error: DropwaveError) -> None:
+    """End the run before it has begun, in words."""
+    _warn(f"cannot run: {error}")
+    environment.process_exit_code = error.exit_status
+    raise StopTest(str(error))

@@ -1,0 +1,46 @@
+"""One simulated user of locust: a phone, and one visit after the other or the crowd's waiting behind it."""
+
+import random
+
+import gevent
+from locust import task
+from locust.contrib.fasthttp import FastHttpUser
+from locust.exception import StopUser
+
+from loadtests.swarm.load import Load
+from loadtests.swarm.phone import Phone
+from loadtests.swarm.visit import Visit
+
+_LOOKS_ON: int = 3
+"""Who is done looks at the page so much less often."""
+
+
+class Claimant(FastHttpUser):
+    """`--host` names the installation."""
+
+    network_timeout = 15.0
+    """Longer than a gateway lets a claim wait (docs/http.md, Bounds)."""
+    connection_timeout = 5.0
+    insecure = False
+    """Certificates are checked: tokens are sent."""
+    concurrency = 2
+    """Connections: one, and a second for a double tap."""
+
+    @task
+    def visit(self) -> None:
+        """As one account; then as the next one, or looking on until the end."""
+        crowd = Load.here.crowd
+        account = None if crowd is None else crowd.accounts.next()
+        if crowd is None or account is None:  # a file of tokens has no more of them
+            raise StopUser
+        phone, draw = Phone(self.client, crowd), random.Random(f"{crowd.stage.seed} {account.name}")
+        visit = Visit(phone, crowd, account, draw)
+        try:
+            visit.make()
+        finally:
+            crowd.book.end(visit.standing)
+        while not crowd.plan.renews:
+            gevent.sleep(draw.expovariate(1 / (_LOOKS_ON * crowd.plan.look_s)))
+            phone.look()
+        if crowd.plan.pause_s:
+            gevent.sleep(draw.expovariate(1 / crowd.plan.pause_s))
