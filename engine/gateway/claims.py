@@ -2,7 +2,14 @@
 
 The steps, in the order in which a refusal can come of them: how the body is sent, who asks and how often, what is
 asked, in which wave and for which offers; then the desk, whose outcome `outcomes` puts into words.
+
+They are written down once (`_steps`) and taken in two ways: `answer` is a coroutine, for whoever has a task for each
+request; `begin` takes them at once and is called back by the desk, which saves a crowd a task and a future each.
 """
+
+import asyncio
+from collections.abc import Coroutine, Generator
+from typing import Any, Protocol
 
 import structlog
 from msgspec import Struct
@@ -10,7 +17,7 @@ from msgspec.structs import replace
 
 from engine.claiming.board import LiveWave
 from engine.claiming.presence import Presence
-from engine.domain.outcome import Ask
+from engine.domain.outcome import Ask, Outcome
 from engine.domain.tickets import Ticket
 from engine.gateway.answer import Answer, Heading
 from engine.gateway.bodies import bad_request_no, check_media_type, read_claim_body
@@ -27,10 +34,32 @@ log = structlog.get_logger(__name__)
 
 
 class _Claim(Struct, frozen=True):
-    """A claim that the desk can be asked for."""
+    """A claim that the desk can be asked for, and by whom."""
 
+    caller: Caller | Ticket
     live: LiveWave
     ask: Ask
+
+
+class _Refusal(Struct, frozen=True):
+    """Why it is not asked for; `caller` where it is known who asked."""
+
+    problem: Problem
+    caller: Caller | Ticket | None = None
+
+
+_Steps = Generator[str, LiveWave | Problem, _Claim | _Refusal]
+"""Yields the ids of waves that are not on the board, and wants each as `find_wave` finds it."""
+
+
+class Listener(Protocol):
+    """Who is told of an answer. One of these is called, once."""
+
+    def answered(self, answer: Answer) -> None:
+        """Here it is."""
+
+    def left(self) -> None:
+        """The client has gone, and the claim with it, as far as it was not sent to the hot store yet."""
 
 
 class ClaimEndpoint:
@@ -42,6 +71,8 @@ class ClaimEndpoint:
         self._doorkeeper = doorkeeper
         self._answers = ClaimAnswers(printer, parts.board, parts.settings.ack)
         self._laps = LapSampler()
+        self._aside: set[asyncio.Task[None]] = set()
+        """Claims of `begin` that have to wait for more than a desk; as many at the most as requests in flight."""
 
     async def answer(
         self, wave: str, heading: Heading, body: bytes | Problem, presence: Presence | None = None
@@ -52,70 +83,159 @@ class ClaimEndpoint:
         gone: CancelledError then, and where the claim was not sent to the hot store yet, it never is.
         """
         laps = self._laps.next(heading)
-        caller = await self._who(wave, heading, body)
-        laps.done("authenticate")
-        if isinstance(caller, Problem):
-            answer = refuse(caller, heading.accept_language)
+        claim = await self._looked_up(self._steps(wave, heading, body, laps))
+        if isinstance(claim, _Refusal):
+            answer = self._refused(claim, heading, laps)
         else:
-            answer = await self._of(caller, wave, heading, body, presence, laps)
-            self._doorkeeper.answered(caller, answer)
-        laps.ended()
+            answer = await self._decided(claim, heading, presence, laps)
         return replace(answer, close=True) if isinstance(body, Problem) else answer
 
-    async def _of(
-        self,
-        caller: Caller | Ticket,
-        wave: str,
-        heading: Heading,
-        body: bytes | Problem,
-        presence: Presence | None,
-        laps: Laps,
-    ) -> Answer:
-        claim = await self._read(caller, wave, body, laps)
-        if isinstance(claim, Problem):
-            return refuse(claim, heading.accept_language)
+    def begin(self, wave: str, heading: Heading, body: bytes, presence: Presence, listener: Listener) -> bool:
+        """As `answer`, told to the listener, perhaps before this returns; no task waits for it.
+
+        False where the board lacks something that would have to be looked for: nothing was done then.
+        """
+        if self._board.wave(wave) is None:
+            return False
+        laps = self._laps.next(heading)
+        steps = self._steps(wave, heading, body, laps)
+        try:
+            next(steps)
+        except StopIteration as ended:
+            claim: _Claim | _Refusal = ended.value
+        else:
+            return False  # the wave that the ticket is for: that is settled before anything is counted
+        if isinstance(claim, _Refusal):
+            listener.answered(self._refused(claim, heading, laps))
+            return True
+        waiting = _Calling(self, claim, heading, laps, listener)
+        if not self._desks.ask(claim.live, claim.ask, waiting, presence):
+            self._do_aside(self._tell(listener, self._decided(claim, heading, presence, laps)))
+        return True
+
+    def call_back(self, claim: _Claim, outcome: Outcome, heading: Heading, laps: Laps, listener: Listener) -> None:
+        """The desk has called: tell the listener. Never raises."""
+        laps.done("decide")
+        try:
+            answer = self._answers.at_hand(claim.live, claim.ask, outcome, heading.accept_language)
+        except LookupError:  # terms that are newer than the board
+            self._do_aside(self._tell(listener, self._worded(claim, outcome, heading, laps)))
+            return
+        except Exception:
+            answer = _without_answer(claim, heading)
+        try:
+            listener.answered(self._ended(claim.caller, answer, laps))
+        except Exception:  # the other claims of the batch must hear theirs
+            log.exception("answer was not sent", request_id=heading.request_id, wave=claim.live.wave.id)
+
+    async def _looked_up(self, steps: _Steps) -> _Claim | _Refusal:
+        """The end of these steps, with every wave looked for that they ask for."""
+        try:
+            wanted = next(steps)
+            while True:
+                wanted = steps.send(await find_wave(self._board, wanted))
+        except StopIteration as ended:
+            found: _Claim | _Refusal = ended.value
+            return found
+
+    async def _decided(self, claim: _Claim, heading: Heading, presence: Presence | None, laps: Laps) -> Answer:
         try:
             outcome = await self._desks.claim(claim.live, claim.ask, presence)
-            laps.done("decide")
+        except Exception:
+            return self._ended(claim.caller, _without_answer(claim, heading), laps)
+        laps.done("decide")
+        return await self._worded(claim, outcome, heading, laps)
+
+    async def _worded(self, claim: _Claim, outcome: Outcome, heading: Heading, laps: Laps) -> Answer:
+        try:
             answer = await self._answers.of(claim.live, claim.ask, outcome, heading.accept_language)
         except Exception:
-            log.exception("claim has no answer", request_id=heading.request_id, wave=wave)
-            return refuse(Problem("outcome_unknown", extras={"id": heading.request_id}), heading.accept_language)
-        laps.done("render")
+            answer = _without_answer(claim, heading)
+        return self._ended(claim.caller, answer, laps)
+
+    async def _tell(self, listener: Listener, answer: Coroutine[Any, Any, Answer]) -> None:
+        try:
+            listener.answered(await answer)
+        except asyncio.CancelledError:
+            listener.left()
+
+    def _do_aside(self, telling: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(telling)
+        self._aside.add(task)
+        task.add_done_callback(self._aside.discard)
+
+    def _refused(self, refusal: _Refusal, heading: Heading, laps: Laps) -> Answer:
+        return self._ended(refusal.caller, refuse(refusal.problem, heading.accept_language), laps, "")
+
+    def _ended(self, caller: Caller | Ticket | None, answer: Answer, laps: Laps, step: str = "render") -> Answer:
+        """There is an answer: whoever was let in is told what it counts as."""
+        if step:
+            laps.done(step)
+        if caller is not None:
+            self._doorkeeper.answered(caller, answer)
+        laps.ended()
         return answer
 
-    async def _who(self, wave: str, heading: Heading, body: bytes | Problem) -> Caller | Ticket | Problem:
-        """Who asks, or why that is not looked into, not known, or not heard just now."""
-        problem = _sent_wrongly(heading, body)
-        if problem is not None:
-            return problem
-        caller = self._doorkeeper.user_or_ticket(heading.authorization)
+    def _steps(self, wave: str, heading: Heading, body: bytes | Problem, laps: Laps) -> _Steps:
+        """All that comes before the desk."""
+        caller: Caller | Ticket | Problem = self._caller(heading, body)
+        if isinstance(caller, Ticket):
+            own = self._board.wave(caller.wave) or (yield caller.wave)
+            caller = check_ticket(own, caller, wave) or caller
+        if not isinstance(caller, Problem):
+            caller = self._doorkeeper.too_often(caller) or caller
+        laps.done("authenticate")
         if isinstance(caller, Problem):
-            return caller
-        stale = await check_ticket(self._board, caller, wave) if isinstance(caller, Ticket) else None
-        return stale or self._doorkeeper.too_often(caller) or caller
-
-    async def _read(self, caller: Caller | Ticket, wave: str, body: bytes | Problem, laps: Laps) -> _Claim | Problem:
-        """What to ask the desk for, or the first reason not to."""
+            return _Refusal(caller)
         asked = body if isinstance(body, Problem) else read_claim_body(body)
         if isinstance(asked, Problem):
-            return asked
-        live = await find_wave(self._board, wave)
+            return _Refusal(asked, caller)
+        live = self._board.wave(wave) or (yield wave)
         if isinstance(live, Problem):
-            return live
+            return _Refusal(live, caller)
         asker = asker_in(live, caller)
         if isinstance(asker, Problem):
-            return asker
+            return _Refusal(asker, caller)
         if asked.request_no > live.catalogue.claims_per_wave_max:
-            return bad_request_no(live.catalogue.claims_per_wave_max)
+            return _Refusal(bad_request_no(live.catalogue.claims_per_wave_max), caller)
         offers = offer_numbers(live, asked.offers)
         if isinstance(offers, Problem):
-            return offers
+            return _Refusal(offers, caller)
         if not asker.claimant:  # nobody whom the script could count, and so nothing that could be a replay
-            return not_eligible(asker.broken_rule)
+            return _Refusal(not_eligible(asker.broken_rule), caller)
         ask = Ask(live.wave.no, asked.request_no, offers, asker.claimant, asker.account, asker.broken_rule)
         laps.done("read")
-        return _Claim(live, ask)
+        return _Claim(caller, live, ask)
+
+    def _caller(self, heading: Heading, body: bytes | Problem) -> Caller | Ticket | Problem:
+        return _sent_wrongly(heading, body) or self._doorkeeper.user_or_ticket(heading.authorization)
+
+
+class _Calling:
+    """A claim of `begin` at its desk."""
+
+    __slots__ = ("_claim", "_endpoint", "_heading", "_laps", "_listener")
+
+    def __init__(
+        self, endpoint: ClaimEndpoint, claim: _Claim, heading: Heading, laps: Laps, listener: Listener
+    ) -> None:
+        self._endpoint = endpoint
+        self._claim = claim
+        self._heading = heading
+        self._laps = laps
+        self._listener = listener
+
+    def decided(self, outcome: Outcome, epoch: int) -> None:  # noqa: ARG002 - it counts for `settled`, which has a task
+        self._endpoint.call_back(self._claim, outcome, self._heading, self._laps, self._listener)
+
+    def left(self) -> None:
+        self._listener.left()
+
+
+def _without_answer(claim: _Claim, heading: Heading) -> Answer:
+    """Called where something failed that should not, after the desk was asked."""
+    log.exception("claim has no answer", request_id=heading.request_id, wave=claim.live.wave.id)
+    return refuse(Problem("outcome_unknown", extras={"id": heading.request_id}), heading.accept_language)
 
 
 def _sent_wrongly(heading: Heading, body: bytes | Problem) -> Problem | None:

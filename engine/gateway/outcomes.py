@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from engine.claiming.board import LiveWave
 from engine.domain.outcome import Ack, Ask, Claimed, Outcome, RefusalCode, Refused
@@ -31,14 +32,22 @@ class ClaimAnswers:
 
     async def of(self, live: LiveWave, ask: Ask, outcome: Outcome, accept_language: str) -> Answer:
         """The answer to this ask. Raises LookupError where a claim's terms are not known even after another look."""
+        try:
+            return self.at_hand(live, ask, outcome, accept_language)
+        except LookupError:
+            newer = replace(live, catalogue=await self._printer.newer(live.catalogue))
+            return self.at_hand(newer, ask, outcome, accept_language)
+
+    def at_hand(self, live: LiveWave, ask: Ask, outcome: Outcome, accept_language: str) -> Answer:
+        """The same without another look. Raises LookupError where a claim's terms are newer than the board's."""
         if isinstance(outcome, Claimed):
-            body = self._head + await self._printer.claim(live.catalogue, outcome.claim) + b"}"
+            body = self._head + self._printer.claim_at_hand(live.catalogue, outcome.claim) + b"}"
             if outcome.replayed:
                 return Answer(200, "replayed", _REPLAYED, body)
             return Answer(201, "claimed", PRIVATE, body)
-        return refuse(await self._problem(live, ask, outcome), accept_language)
+        return refuse(self._problem(live, ask, outcome), accept_language)
 
-    async def _problem(self, live: LiveWave, ask: Ask, refused: Refused) -> Problem:
+    def _problem(self, live: LiveWave, ask: Ask, refused: Refused) -> Problem:
         code, extras, wait_ms = refused.code, dict[str, Any](), refused.wait_ms
         if code is RefusalCode.NOT_ELIGIBLE:
             return not_eligible(refused.rule)
@@ -51,7 +60,7 @@ class ClaimAnswers:
         elif code is RefusalCode.SOLD_OUT:
             extras |= self._alternatives(live, ask)
         elif refused.claim is not None and refused.claim.account == ask.account:
-            extras["claim"] = msgspec.Raw(await self._printer.claim(live.catalogue, refused.claim))
+            extras["claim"] = msgspec.Raw(self._printer.claim_at_hand(live.catalogue, refused.claim))
         return Problem(code.value, extras=extras, wait_ms=wait_ms, jitter_ms=refused.wait_ms)
 
     def _alternatives(self, live: LiveWave, ask: Ask) -> dict[str, Any]:

@@ -33,7 +33,7 @@ class OwnEndpoint:
         """The caller's claims in one wave, settled or not. A ticket for the wave will do."""
         caller = self._doorkeeper.user_or_ticket(heading.authorization)
         if isinstance(caller, Ticket):
-            caller = await check_ticket(self._board, caller, wave) or caller
+            caller = check_ticket(await find_wave(self._board, caller.wave), caller, wave) or caller
         return await self._doorkeeper.let_in(caller, heading, lambda caller: self._in(wave, caller, heading))
 
     async def _in(self, wave: str, caller: Caller | Ticket, heading: Heading) -> Answer:

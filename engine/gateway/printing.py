@@ -50,7 +50,29 @@ class ClaimPrinter:
 
     async def claim(self, catalogue: Catalogue, claim: Claim) -> bytes:
         """The `claim` object of answers."""
-        template = await self._template(catalogue, claim)
+        try:
+            return self.claim_at_hand(catalogue, claim)
+        except LookupError:
+            return self.claim_at_hand(await self.newer(catalogue), claim)
+
+    async def voucher(self, catalogue: Catalogue, claim: Claim) -> bytes:
+        """The voucher of a claim as the card pack shows it."""
+        try:
+            return self._voucher_at_hand(catalogue, claim)
+        except LookupError:
+            return self._voucher_at_hand(await self.newer(catalogue), claim)
+
+    async def newer(self, catalogue: Catalogue) -> Catalogue:
+        """The campaign as another reading of the board has it."""
+        try:
+            await self._board.refresh()
+        except HotStoreError as error:
+            log.warning("cannot look for newer terms", campaign=catalogue.id, error=str(error))
+        return self._board.campaign(catalogue.id) or catalogue
+
+    def claim_at_hand(self, catalogue: Catalogue, claim: Claim) -> bytes:
+        """The same as `claim`, by this catalogue. Raises LookupError where the claim is newer."""
+        template = self._template(catalogue, claim)
         claimed_at, expires_at = self._instants(template, claim)
         return template.claim % (
             claim_id(claim.code).encode(),
@@ -61,9 +83,8 @@ class ClaimPrinter:
             expires_at,
         )
 
-    async def voucher(self, catalogue: Catalogue, claim: Claim) -> bytes:
-        """The voucher of a claim as the card pack shows it."""
-        template = await self._template(catalogue, claim)
+    def _voucher_at_hand(self, catalogue: Catalogue, claim: Claim) -> bytes:
+        template = self._template(catalogue, claim)
         claimed_at, expires_at = self._instants(template, claim)
         return template.voucher % (claim.code.encode(), claimed_at, expires_at, claim_id(claim.code).encode())
 
@@ -75,24 +96,14 @@ class ClaimPrinter:
             expires_at = rfc3339(end_ms, template.timezone)
         return claimed_at.encode(), expires_at.encode()
 
-    async def _template(self, catalogue: Catalogue, claim: Claim) -> _Template:
+    def _template(self, catalogue: Catalogue, claim: Claim) -> _Template:
         key = (catalogue.campaign_no, claim.wave_no, claim.offer_no, claim.terms_version)
         template = self._templates.get(key)
         if template is None:
             if len(self._templates) >= TEMPLATES_MAX:
                 self._templates.clear()
-            template = self._templates[key] = await self._new_template(catalogue, claim)
+            template = self._templates[key] = _make_template(catalogue, claim)
         return template
-
-    async def _new_template(self, catalogue: Catalogue, claim: Claim) -> _Template:
-        try:
-            return _make_template(catalogue, claim)
-        except LookupError:
-            try:
-                await self._board.refresh()
-            except HotStoreError as error:
-                log.warning("cannot look for newer terms", campaign=catalogue.id, error=str(error))
-            return _make_template(self._board.campaign(catalogue.id) or catalogue, claim)
 
 
 def _make_template(catalogue: Catalogue, claim: Claim) -> _Template:

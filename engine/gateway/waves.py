@@ -43,12 +43,11 @@ async def find_campaign(board: BoardPart, campaign: str) -> LiveCampaign | Probl
     return Problem("not_found" if board.ready else "recovering")
 
 
-async def check_ticket(board: BoardPart, ticket: Ticket, wave: str) -> Problem | None:
+def check_ticket(own: LiveWave | Problem, ticket: Ticket, wave: str) -> Problem | None:
     """`ticket_expired` or `ticket_mismatch`: who asks is settled before anything is looked at that is asked for.
 
-    Where the ticket's own wave cannot be found, that is told in its turn, by the search for the wave.
+    Where the ticket's `own` wave could not be found, that is told in its turn, by the search for the wave.
     """
-    own = await find_wave(board, ticket.wave)
     problem = None if isinstance(own, Problem) else ticket_problem(own, ticket)
     return problem or (None if ticket.wave == wave else TICKET_MISMATCH)
 

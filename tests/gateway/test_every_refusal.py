@@ -386,11 +386,11 @@ async def _(ground: Ground) -> list[Reply]:
         swallowed = await ground.claim("one-open", A, gateway.token(account), by=gateway)
     trap.left = 0
 
-    async def fail(*_: object) -> bytes:
+    def fail(*_: object) -> bytes:
         raise RuntimeError("cannot print")
 
     with ground.patch.context() as patch, capture_logs() as logged:
-        patch.setattr(ClaimPrinter, "claim", fail)
+        patch.setattr(ClaimPrinter, "claim_at_hand", fail)
         unprinted = await ground.claim("one-open", A, ground.drop.token(account))
     assert unprinted["id"] in str(logged)
     assert (await ground.claim("one-open", A, ground.drop.token(account))).status == 200, "it was decided"

@@ -253,10 +253,10 @@ async def test_a_failure_before_the_desk_is_internal_and_shows_nothing(
 async def test_a_failure_after_the_desk_was_asked_leaves_the_outcome_unknown(
     drop: Drop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def fail(*_: object) -> bytes:
+    def fail(*_: object) -> bytes:
         raise RuntimeError("cannot print")
 
-    monkeypatch.setattr(ClaimPrinter, "claim", fail)
+    monkeypatch.setattr(ClaimPrinter, "claim_at_hand", fail)
     reply = await drop.claim("one-open", A)
     assert said(reply) == (503, "outcome_unknown")
     assert reply["id"]
