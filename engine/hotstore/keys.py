@@ -7,6 +7,7 @@ the keys of a new epoch beside the live ones and then flips `head`.
     dropwave:campaigns           set: ids of the campaigns that are in the hot store
     {hubei-2021/0}:head          hash: epoch, incarnation, lease — whom this shard is bound to
     {hubei-2021/0}:log           stream: claims and acts in the order in which they were decided
+    {hubei-2021/0}:voided        hash: claims that were taken back; only where there are such (see hotstore/forget.py)
     {hubei-2021/0}:7:meta        hash: numbers, rules, waves (see META)
     {hubei-2021/0}:7:left        hash: "<wave>:<offer>" -> units left
     {hubei-2021/0}:7:holders     hash: claimant -> holder record (see hotstore/records.py)
@@ -39,6 +40,11 @@ def head(campaign: str) -> str:
 def log(campaign: str) -> str:
     """The stream of accepted claims and acts of a campaign; never renamed, never deleted while it is loaded."""
     return f"{{{campaign}/0}}:log"
+
+
+def voided(campaign: str) -> str:
+    """The claims of a campaign that were taken back: like the log, of all its epochs."""
+    return f"{{{campaign}/0}}:voided"
 
 
 def shard(campaign: str, epoch: int) -> Shard:

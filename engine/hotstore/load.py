@@ -151,7 +151,8 @@ async def drop_campaign(store: HotStore, campaign: str, live_epoch: int, term: i
     HotStoreError where another epoch was bound since.
     """
     head = keys.head(campaign)
-    await _drop(store, head, live_epoch, term, [*await _keys_of_epochs(store, campaign), keys.log(campaign), head])
+    rest = [keys.log(campaign), keys.voided(campaign), head]
+    await _drop(store, head, live_epoch, term, [*await _keys_of_epochs(store, campaign), *rest])
     await store.call("SREM", keys.CAMPAIGNS, campaign)
 
 

@@ -110,6 +110,13 @@ async def kept_claims(connection: Any, campaign_no: int, states: Sequence[State]
     return [(claim_of(row["claim"]), row["state"]) for row in rows]
 
 
+async def voided_claims(ledger: Ledger, campaign_no: int) -> dict[tuple[int, int], Claim]:
+    """The campaign's claims that were taken back, by (epoch, sequence)."""
+    async with ledger.snapshot() as connection:
+        kept = await kept_claims(connection, campaign_no, ["voided"])
+    return {(claim.epoch, claim.sequence): claim for claim, _ in kept}
+
+
 async def held_by_claimant(ledger: Ledger, campaign_no: int, claimant: str) -> list[Claim]:
     """Held claims of one claimant, in no order."""
     rows = await ledger.fetch(_SQL["held_by_claimant"], campaign_no, lookup_text(claimant))

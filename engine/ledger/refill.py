@@ -11,11 +11,12 @@ from msgspec import Struct
 
 from engine.domain.decisions import ActKind, ActLine, LogEntry, Rules, WaveState
 from engine.domain.outcome import Claim
-from engine.errors import CursorMoved, LedgerRefused
+from engine.errors import ActRefused, CursorMoved, LedgerRefused, UsageError
 from engine.ledger import quarantine
 from engine.ledger.cursors import Cursor
 from engine.ledger.database import Ledger
 from engine.ledger.epochs import latest_wave_states, read_stopped
+from engine.ledger.quarantine_ends import void_quarantined
 from engine.ledger.queries import load_queries
 from engine.ledger.settlement import Keep, VoucherRow, copy_claims, keep_acts, steps_of
 from engine.ledger.sieve import Sieve
@@ -63,6 +64,30 @@ async def _add(
         if held is None:
             raise _moved(cursor)
         await keep(connection, cursor.campaign_no, claims, vouchers)
+
+
+async def void_again(ledger: Ledger, cursor: Cursor, claim: Claim) -> bool:
+    """Take a claim back that was voided in a ledger that went back since; False where it is settled by now: it stands.
+
+    Where the ledger does not know the claim, it does afterwards: its unit and its number are used up. Raises
+    CursorMoved, LedgerRefused where the number is another claim's, LedgerUnavailable.
+    """
+    async with ledger.transaction() as connection:
+        if await connection.fetchrow(_SQL["hold_cursor"], cursor.campaign_no, cursor.epoch, cursor.last) is None:
+            raise _moved(cursor)
+        known = await quarantine.known_codes(connection, cursor.campaign_no, [claim])
+        code = known.get((claim.epoch, claim.sequence))
+        if code is None:
+            lost = quarantine.Refusal(claim, "", "", "it was lost when the ledger went back in time")
+            await quarantine.add_refusals(connection, cursor.campaign_no, [lost])
+        elif code != quarantine.lookup_text(claim.code):
+            raise LedgerRefused(f"decision {claim.epoch}-{claim.sequence}, which was voided, is another claim there")
+    place = quarantine.Place(cursor.campaign, claim.epoch, claim.sequence)
+    try:
+        await void_quarantined(ledger, place, ACTOR, "it had been voided before the ledger went back in time")
+    except (ActRefused, UsageError):
+        return False
+    return True
 
 
 async def end(

@@ -26,6 +26,7 @@ import structlog
 from engine.domain.campaign import Catalogue
 from engine.domain.decisions import WaveState
 from engine.errors import ActOutrun, ActRefused, DropwaveError, LeaseLost, ShardBroken
+from engine.hotstore.forget import forgotten_claims
 from engine.hotstore.load import list_campaign, unbind
 from engine.hotstore.store import HotStore
 from engine.hotstore.view import ShardView, loaded_campaigns, read_shard, seen_term
@@ -34,6 +35,7 @@ from engine.ledger.catalogues import read_catalogue
 from engine.ledger.cursors import Cursor, all_cursors, read_cursor
 from engine.ledger.database import Ledger
 from engine.ledger.leases import Lease, free_in_s, outdo, release_lease, take_lease
+from engine.ledger.quarantine import voided_claims
 from engine.scheduling import acts
 from engine.scheduling.performing import Actor
 from engine.service import Loop
@@ -166,11 +168,15 @@ class Steward:
                 log.warning("not unbound yet", campaign=campaign, error=f"{type(error).__name__}: {error}")
 
     async def _ledger_went_back(self, catalogue: Catalogue, shard: ShardView) -> bool:
-        """Whether the ledger has less than it once told the shard to have."""
+        """Whether the ledger has less than it once told the shard to have: decisions, or a void."""
         told = (shard.epoch, shard.settled)
-        if told <= self._cursors[catalogue.id].place:
-            return False
-        return told > (await read_cursor(self._ledger, catalogue.campaign_no)).place  # as it is by now
+        if told > self._cursors[catalogue.id].place:
+            return told > (await read_cursor(self._ledger, catalogue.campaign_no)).place  # as it is by now
+        forgotten = await forgotten_claims(self._store, catalogue.id)
+        return (
+            bool(forgotten)
+            and not forgotten.keys() <= (await voided_claims(self._ledger, catalogue.campaign_no)).keys()
+        )
 
     async def _keep(self, catalogue: Catalogue, lease: Lease, *, listed: bool) -> None:
         shard = await read_shard(self._store, catalogue.id)

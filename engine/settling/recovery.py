@@ -29,12 +29,14 @@ from engine.domain.decisions import WaveState
 from engine.domain.outcome import Claim
 from engine.errors import CursorMoved, LeaseLost, ShardBroken
 from engine.hotstore import load
+from engine.hotstore.forget import forgotten_claims, keep_voided
 from engine.hotstore.store import HotStore
 from engine.hotstore.view import ShardView, read_shard
 from engine.ledger.claims import OfferCount, counts, read_holdings
 from engine.ledger.cursors import Cursor, next_epoch, read_cursor
 from engine.ledger.database import Ledger
 from engine.ledger.epochs import last_of_epoch, latest_wave_states, read_stopped
+from engine.ledger.quarantine import voided_claims
 from engine.settings import Settings
 from engine.settling.refill import Refill, lacks, used
 from engine.settling.settler import Settler
@@ -161,11 +163,15 @@ class Recovery:
 
         An old copy can be whole as far as its own epoch goes: that no later epoch had claims is told by the units,
         that none had acts by the number of the last one. A claim that was voided and that the shard still has, because
-        whoever voided it died or the forgetting was lost, is told by the number of claims.
+        whoever voided it died, the forgetting was lost or the copy is older, is told by the number of claims, and by
+        what the shard remembers of such.
         """
         if shard.claims != sum(count.claims for count in ledger_counts.values()):
             return False
         if shard.last != await last_of_epoch(self._ledger, cursor.campaign_no, shard.epoch) or shard.act != cursor.act:
+            return False
+        voided = await voided_claims(self._ledger, cursor.campaign_no)
+        if voided.keys() != (await forgotten_claims(self._store, cursor.campaign)).keys():
             return False
         given = {place: units for place, units in used(shard).items() if units}
         return given == {place: count.unit_max for place, count in ledger_counts.items()}
@@ -198,6 +204,8 @@ class Recovery:
             newest_ms=loaded.newest_ms,
         )
         await load.load_contents(self._store, campaign, epoch, term, contents)
+        voided = await voided_claims(self._ledger, catalogue.campaign_no)
+        await keep_voided(self._store, campaign, term, list(voided.values()))
         await load.bind(self._store, campaign, epoch, term, seen.incarnation, loaded.claimants, seen.epoch)
 
     async def _load_holders(self, catalogue: Catalogue, epoch: int, term: int) -> Loaded:

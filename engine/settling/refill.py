@@ -21,6 +21,7 @@ from msgspec import Struct
 from engine.domain.decisions import LogEntry
 from engine.domain.outcome import Claim
 from engine.errors import LedgerRefused, ShardBroken
+from engine.hotstore.forget import forgotten_claims
 from engine.hotstore.log import read_log
 from engine.hotstore.store import HotStore
 from engine.hotstore.view import ShardView, read_holders, read_shard
@@ -28,7 +29,7 @@ from engine.ledger import refill as ledger_refill
 from engine.ledger.claims import OfferCount, counts
 from engine.ledger.cursors import Cursor, raise_epoch
 from engine.ledger.database import Ledger
-from engine.ledger.quarantine import lookup_text
+from engine.ledger.quarantine import lookup_text, voided_claims
 from engine.settings import Settings
 from engine.settling.settler import Settler
 from engine.telemetry import REFILLED_CLAIMS, campaign_label
@@ -68,6 +69,7 @@ class Refill:
         if shard is not None and cursor.epoch < shard.epoch == live_epoch:
             return await self._from_holders(cursor, shard)
         followed = await self._follow_log(cursor, live_epoch)
+        await self._void_again(followed.cursor)
         if shard is None or shard.epoch != live_epoch:  # keys are missing: nothing to refill from, the ledger is loaded
             if not followed.whole:
                 raise ShardBroken(
@@ -103,6 +105,7 @@ class Refill:
         log.warning("ledger is refilled from the holders", campaign=cursor.campaign, behind=_place(cursor))
         try:
             refilled = await self._add_claims(cursor, shard)
+            await self._void_again(cursor)
             acts = [entry async for entry in self._acts_left(cursor)]
             after = await ledger_refill.end(
                 self._ledger, cursor, shard.epoch, shard.last, acts, _put(shard), shard.now_ms
@@ -112,6 +115,27 @@ class Refill:
         REFILLED_CLAIMS.labels(campaign_label(cursor.campaign)).inc(refilled)
         log.warning("ledger was refilled", campaign=cursor.campaign, claims=refilled, at=_place(after))
         return after
+
+    async def _void_again(self, cursor: Cursor) -> None:
+        """What the shard was told to forget had been voided in the ledger; it stays so in one that went back.
+
+        After the claims, which may have brought it back. One that the ledger has settled by now stands: Postgres took
+        it this time, and its voucher is out.
+        """
+        forgotten = await forgotten_claims(self._store, cursor.campaign)
+        if not forgotten:
+            return
+        voided = await voided_claims(self._ledger, cursor.campaign_no)
+        for epoch, sequence in sorted(forgotten.keys() - voided.keys()):
+            name = f"{cursor.campaign}/{epoch}-{sequence}"
+            try:
+                is_voided = await ledger_refill.void_again(self._ledger, cursor, forgotten[epoch, sequence])
+            except LedgerRefused as error:
+                raise ShardBroken(f"{cursor.campaign}: the shard contradicts the ledger: {error}") from error
+            if is_voided:
+                log.warning("voided again: the ledger had gone back", claim=name)
+            else:
+                log.error("a voided claim is settled by now, and stands: a person has to look", claim=name)
 
     async def _add_claims(self, cursor: Cursor, shard: ShardView) -> int:
         days = {wave_no: state.day for wave_no, state in shard.waves.items()}

@@ -15,8 +15,11 @@ from engine.hotstore.store import HotStore
 from engine.hotstore.view import loaded_campaigns, read_shard
 from engine.ledger.campaigns import apply_campaign
 from engine.ledger.database import Ledger
+from engine.ledger.quarantine import Place as QuarantinePlace
+from engine.ledger.quarantine import list_quarantined
 from engine.scheduling.steward import ROLE, Steward
 from engine.settings import Settings
+from engine.settling.quarantine import void
 from engine.settling.recovery import Recovery
 from engine.settling.settler import Settler
 from tests.support.drop import HOUR_MS, Drop, ask, campaign, wave
@@ -310,6 +313,33 @@ async def test_a_ledger_that_went_back_gets_everything_again(house: House) -> No
     assert (await house.see(stage)).epoch > view.epoch
     assert await stage.settled_claims() == claims
     await stage.whole()
+
+
+async def test_a_void_that_the_ledger_lost_is_done_again(house: House) -> None:
+    """The log brings the claim back, so nothing but the void itself is missing."""
+    stage = await house.apply(running(house))
+    steward = await house.leading()
+    await steward.look_once()
+    drop = await house.see(stage)
+    await house.ledger.fetch("alter table claims add constraint not_this check (claimant <> 'odd')")
+    odd = (await drop.granted(ask("odd"))).claim
+    await stage.settle()
+    await void(
+        house.ledger,
+        house.store,
+        QuarantinePlace("spring", odd.epoch, odd.sequence),
+        "bob",
+        "a test",
+        unload_after_ms=HOUR_MS,
+    )
+    epoch = (await drop.view()).epoch
+    await steward.look_once()
+    assert (await drop.view()).epoch == epoch, "nothing is amiss"
+    await house.ledger.fetch("update quarantine set state = 'held', ended_at = null")
+    await steward.look_once()
+    assert (await drop.view()).epoch > epoch
+    assert [each.state for each in await list_quarantined(house.ledger)] == ["voided"]
+    assert odd not in await stage.held_claims()
 
 
 async def test_a_campaign_that_the_ledger_lost_sells_nothing_until_it_is_applied_again(house: House) -> None:

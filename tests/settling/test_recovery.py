@@ -21,9 +21,11 @@ from engine.ledger.database import Ledger
 from engine.ledger.quarantine import Place as QuarantinePlace
 from engine.ledger.quarantine import list_quarantined
 from engine.ledger.quarantine_ends import void_quarantined
+from engine.ledger.refill import add_claims
 from engine.scheduling import acts
 from engine.scheduling.performing import Actor
 from engine.settings import Settings
+from engine.settling.quarantine import Voided, void
 from engine.settling.writer import Writer
 from tests.support.drop import HOUR_MS, ask, campaign, wave
 from tests.support.own_redis import OwnRedis, own_redis
@@ -708,6 +710,121 @@ async def test_a_void_that_broke_off_is_ended_by_the_next_recovery(stage: Stage)
     assert again.unit == odd.unit + 1
     assert again.code != odd.code
     await stage.whole()
+
+
+async def _voided(stage: Stage) -> Claim:
+    """A claim that was kept apart, voided and forgotten; it had the highest unit of its offer."""
+    await stage.ledger.fetch("alter table claims add constraint not_this check (claimant <> 'odd')")
+    odd = (await stage.drop.granted(ask("odd"))).claim
+    await stage.settle()
+    assert (await _void(stage, odd)).forgotten
+    return odd
+
+
+async def _void(stage: Stage, claim: Claim) -> Voided:
+    place = QuarantinePlace("spring", claim.epoch, claim.sequence)
+    return await void(stage.ledger, stage.store, place, "bob", "a test", unload_after_ms=HOUR_MS)
+
+
+async def _stays_voided(stage: Stage, odd: Claim) -> None:
+    [kept] = await list_quarantined(stage.ledger)
+    assert (kept.claim, kept.state) == (odd, "voided")
+    assert odd not in await stage.held_claims()
+    await stage.whole()
+    await stage.ledger.fetch("alter table claims drop constraint not_this")
+    again = (await stage.drop.granted(ask("odd"))).claim
+    assert (again.unit, again.code != odd.code) == (odd.unit + 1, True)
+    await stage.settle()
+    assert (await stage.recover()).loaded is False, "nothing is missing on either side"
+    await stage.store.call("FLUSHALL")
+    await stage.recover()
+    assert odd not in await stage.held_claims()
+
+
+async def _lose_behind(stage: Stage, last: int, *, quarantine: bool) -> None:
+    kept = "delete from quarantine" if quarantine else "update quarantine set state = 'held', ended_at = null"
+    await _back_in_time(
+        stage,
+        kept,
+        f"delete from vouchers where sequence > {last}",
+        f"delete from claims where sequence > {last}",
+        f"update cursors set last = {last}",
+    )
+
+
+@pytest.mark.parametrize("log_is_there", [True, False], ids=["from the log", "from the holders"])
+async def test_a_voided_claim_with_the_highest_unit_that_the_ledger_has_lost(stage: Stage, log_is_there: bool) -> None:
+    before = await stage.cursor()
+    odd = await _voided(stage)
+    if not log_is_there:
+        await stage.store.call("XTRIM", stage.drop.keys.log, "MAXLEN", 0)
+    await _lose_behind(stage, before.last, quarantine=True)
+    await stage.recover()
+    await _stays_voided(stage, odd)
+
+
+async def test_a_voided_claim_that_was_loaded_as_such_and_is_then_lost(stage: Stage) -> None:
+    """What the shard remembers of it comes from the ledger, and goes back to it."""
+    before = await stage.cursor()
+    odd = await _voided(stage)
+    await stage.store.call("FLUSHALL")
+    await stage.recover()
+    await _lose_behind(stage, before.last, quarantine=True)
+    await stage.recover()
+    await _stays_voided(stage, odd)
+
+
+async def test_a_void_that_the_ledger_has_lost_is_done_again(stage: Stage) -> None:
+    odd = await _voided(stage)
+    await _lose_behind(stage, (await stage.cursor()).last, quarantine=False)
+    await stage.recover()
+    await _stays_voided(stage, odd)
+
+
+async def test_a_lost_void_of_a_claim_that_postgres_takes_by_now_is_left_to_a_person(stage: Stage) -> None:
+    """The log brings the claim back and nothing is in its way: it is settled, and its voucher is out."""
+    before = await stage.cursor()
+    odd = await _voided(stage)
+    await _lose_behind(stage, before.last, quarantine=True)
+    await stage.ledger.fetch("alter table claims drop constraint not_this")
+    await stage.recover()
+    assert odd in await stage.settled_claims()
+    assert odd in await stage.held_claims()
+    assert (await stage.recover()).loaded is False
+    await stage.whole()
+
+
+async def test_an_older_copy_of_redis_does_not_show_a_voided_claim_again(own: OwnRedis, own_stage: Stage) -> None:
+    stage = own_stage
+    await stage.ledger.fetch("alter table claims add constraint not_this check (claimant <> 'odd')")
+    odd = (await stage.drop.granted(ask("odd"))).claim
+    await stage.settle()
+    old = own.keep_data()
+    assert (await _void(stage, odd)).forgotten
+    await own.go_back(old)
+    assert odd in await stage.held_claims(), "so it says"
+    await stage.recover()
+    await _stays_voided(stage, odd)
+
+
+async def test_an_older_copy_that_has_forgotten_another_claim_is_loaded(own: OwnRedis, own_stage: Stage) -> None:
+    """As many claims on either side, and as many voided, but not the same ones."""
+    stage = own_stage
+    await stage.ledger.fetch("alter table claims add constraint not_these check (claimant not like 'odd%')")
+    first, second = [(await stage.drop.granted(ask(name))).claim for name in ("odd 1", "odd 2")]
+    await stage.settle()
+    assert (await _void(stage, first)).forgotten
+    old = own.keep_data()
+    assert (await _void(stage, second)).forgotten
+    await own.go_back(old)
+    await _back_in_time(stage, "update quarantine set state = 'retried' where claimant = 'odd 1'")
+    await stage.ledger.fetch("alter table claims drop constraint not_these")
+    settled = await stage.settler.vouchers(await stage.cursor(), [first], {1: "2026-01-01"})
+    await add_claims(stage.ledger, await stage.cursor(), [first], settled)
+    assert (await stage.drop.view()).claims == len(await stage.settled_claims())
+    assert (await stage.recover()).loaded
+    held = await stage.held_claims()
+    assert (first in held, second in held) == (True, False)
 
 
 async def test_claims_that_the_ledger_lacks_below_its_highest_unit_come_from_the_holders(stage: Stage) -> None:

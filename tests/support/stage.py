@@ -91,7 +91,7 @@ class Stage:
         assert view.bound
         assert view.epoch == (await self.cursor()).epoch
         keys = {"dropwave:campaigns", "head", "log", *(f"{view.epoch}:{name}" for name in ("meta", "left", "holders"))}
-        assert await self.keys() - {"log"} == keys - {"log"}
+        assert await self.keys() - {"log", "voided"} == keys - {"log"}
         assert await self.store.call("SMEMBERS", "dropwave:campaigns") == [self.catalogue.id.encode()]
         self.drop.epoch = view.epoch
 

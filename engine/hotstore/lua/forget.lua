@@ -1,16 +1,17 @@
 -- forget.lua: takes a voided claim out of a holder record, so that its claimant may claim again.
 --
--- Its unit stays used up, and its line stays as `-`: the claims behind it keep their numbers. Decides nothing, and
--- needs no line in the log: the ledger knows of it first, and every load leaves the claim out.
+-- Its unit stays used up, and its line stays as `-`: the claims behind it keep their numbers. What the line said is
+-- kept in `voided`, for a ledger that goes back to before it. Decides nothing, and needs no line in the log: the ledger
+-- knows of it first, and every load leaves the claim out.
 --
--- KEYS  1 head  2 meta  3 holders
+-- KEYS  1 head  2 meta  3 holders  4 voided
 -- ARGV  1 epoch the caller believes to be live  2 claimant  3 epoch and  4 sequence of the claim  5 its code
 --       6 its worth for the cap
 -- REPLY {'ok', now_ms, 1 or 0}   it was there, or was not (any more)
 --       {'fenced', …}, {'epoch', …}  as in claim.lua
 -- include fence.lua
 
-local head, meta, holders = KEYS[1], KEYS[2], KEYS[3]
+local head, meta, holders, voided = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local epoch, claimant, given_in, sequence, code, value = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6])
 local LINE = '^%d+,%d+,%d+,(%d+),(%d+),%d+,%d+,%d+,([^,]*),'
 
@@ -21,15 +22,17 @@ if redis.call('EXISTS', meta, holders) ~= 2 then
   return {'fenced', whole(now), 'keys of the shard are missing'}
 end
 
-local lines, found = {}, 0
+local lines, found, kept = {}, 0, ''
 for line in string.gmatch(redis.call('HGET', holders, claimant) or '', '[^\n]+') do
   local line_epoch, line_sequence, line_code = string.match(line, LINE)
   if line_epoch == given_in and line_sequence == sequence and line_code == code then
+    kept = whole(#lines) .. '\n' .. line .. '\n' .. claimant  -- the first line is the number of claims, so #lines is nth
     line, found = '-', 1
   end
   lines[#lines + 1] = line
 end
 if found == 1 then
+  redis.call('HSET', voided, given_in .. '-' .. sequence, kept)
   redis.call('HSET', holders, claimant, table.concat(lines, '\n') .. '\n')
   redis.call('HINCRBY', meta, 'claims', -1)
   redis.call('HINCRBY', meta, 'value', whole(-value))
