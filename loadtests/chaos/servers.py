@@ -45,6 +45,8 @@ LINES: Final = tuple((role, store) for role in ROLES for store in STORES) + tupl
 _ENDED_S: Final = 15.0
 _START_TRIES_S: Final = 120.0
 _LOOK_S: Final = 0.05
+_DISK_MB: Final = {"redis": 256, "postgres": 1_024}
+"""Filled up in a second. Postgres has a copy of itself beside it when it is set back."""
 
 
 class DisguisedChild(Child):
@@ -227,8 +229,8 @@ class Servers:
 
     async def start(self) -> None:
         """Servers, proxies, roles. Call `stop` afterwards in any case."""
-        await self._own_disk(self.redis)
         for server in (self.redis, self.postgres):
+            await self._own_disk(server)
             await start_server(server)
         await migrate(self.postgres.url, replace(self._settings_of("memory"), database_url=self.postgres.url))
         ports = {name: free_port(self.folder / f"{name}.port") for name in GATEWAYS}
@@ -268,11 +270,12 @@ class Servers:
             if server.folder.is_mount():
                 await _run("umount", "--lazy", server.folder)
 
-    async def _own_disk(self, server: RedisServer) -> None:
+    async def _own_disk(self, server: Server) -> None:
         """A small disk under a server's folder, to be filled up, where one can be mounted."""
         private_folder(server.folder)
         if may_mount():
-            await _run("mount", "-t", "tmpfs", "-o", "size=256m,mode=700", "dropwave-chaos", server.folder)
+            size = f"size={_DISK_MB[server.role]}m,mode=700"
+            await _run("mount", "-t", "tmpfs", "-o", size, "dropwave-chaos", server.folder)
 
     def _servers(self) -> list[Server]:
         return [self.redis, self.postgres, *self.strays]

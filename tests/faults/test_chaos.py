@@ -24,6 +24,7 @@ BRIEF = (
     "load interrupted",
     "postgres killed",
     "postgres set back",
+    "postgres stopped",
     "redis memory full",
     "redis from an older snapshot",
     "steward killed",

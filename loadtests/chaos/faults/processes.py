@@ -9,7 +9,7 @@ from loadtests.chaos.faults.registry import Scene, fault
 from loadtests.chaos.servers import Role, kill_server
 
 PAST_EVERY_TIMEOUT_S: Final = 6.0
-"""Longer than a lease (2 s), an answer of Redis (1 s), a claim's decision (5 s)."""
+"""Longer than a lease (1.5 s), an answer of Redis (1 s), a claim's decision (5 s)."""
 
 
 @fault("redis killed", "logged", restarts="redis")
@@ -37,6 +37,18 @@ async def postgres_killed(scene: Scene) -> None:
     await kill_server(scene.servers.postgres)
     await scene.pause(0.0, 2.0)
     await scene.servers.revive(scene.servers.postgres)
+
+
+@fault("postgres stopped", restarts="postgres")
+async def postgres_stopped(scene: Scene) -> None:
+    """Somebody stops it in order: at first it only takes no new sessions (57P03), then it ends those that there are
+    (57P01). (https://www.postgresql.org/docs/current/server-shutdown.html: SIGTERM, SIGINT.)"""
+    postgres = scene.servers.postgres
+    os.kill(postgres.child.pid, signal.SIGTERM)
+    await scene.pause(0.3, 1.0)
+    await postgres.stop()
+    await scene.pause(0.0, 1.0)
+    await scene.servers.revive(postgres)
 
 
 @fault("gateway killed")

@@ -1,10 +1,13 @@
 """No room: memory of Redis, and the disk under it."""
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 
+import asyncpg
+
 from loadtests.chaos.faults.registry import Scene, fault
-from loadtests.chaos.servers import kill_server
+from loadtests.chaos.servers import Servers, kill_server
 
 
 @fault("redis memory full", restarts="redis")
@@ -29,11 +32,34 @@ async def disk_full(scene: Scene) -> None:
     await scene.servers.revive(redis)
 
 
+@fault("postgres disk full", needs="mounts", restarts="postgres")
+async def postgres_disk_full(scene: Scene) -> None:
+    """Postgres refuses to grow a table, or ends because it cannot write its log. Somebody makes room; where it has
+    ended it is started again, the rest goes by itself."""
+    postgres = scene.servers.postgres
+    assert postgres.folder.is_mount(), "not a disk of its own: nobody else's is filled"
+    filler = postgres.folder / "filler"
+    await asyncio.to_thread(_fill, filler)
+    await scene.pause(1.0, 3.0)
+    filler.unlink()
+    while not await _answers(scene.servers):
+        if not postgres.child.runs:
+            await kill_server(postgres)
+            await scene.servers.revive(postgres)
+        await asyncio.sleep(0.05)
+
+
+async def _answers(servers: Servers) -> bool:
+    try:
+        return bool(await servers.ask_ledger("select 1"))
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        return False
+
+
 def _fill(path: Path) -> None:
-    """Write until there is no room."""
+    """Write until there is no room: for much, then for little."""
     with path.open("wb", buffering=0) as file:
-        try:
-            while True:
-                file.write(bytes(4_096))
-        except OSError:
-            return
+        for size in (2**20, 4_096):
+            with suppress(OSError):
+                while True:
+                    file.write(bytes(size))
