@@ -13,35 +13,34 @@ from aiohttp import web
 
 from engine.gateway.address_gate import address_gates
 from engine.gateway.answer import BARE, PRIVATE, Answer
-from engine.gateway.callers import Doorkeeper
-from engine.gateway.claims import ClaimEndpoint
 from engine.gateway.connection import Connection
+from engine.gateway.endpoints import Endpoints
 from engine.gateway.load import Load
 from engine.gateway.openapi.serving import docs_page, openapi_json
 from engine.gateway.ops_routes import add_ops_routes
-from engine.gateway.own_claims import OwnEndpoint
 from engine.gateway.parts import GatewayParts
-from engine.gateway.printing import ClaimPrinter
 from engine.gateway.problem_pages import problem_index, problem_page
 from engine.gateway.rates import Rates
 from engine.gateway.refusals import Problem, refuse
 from engine.gateway.requests import TOO_LARGE, expect_within, heading_of, read_body, response_of
 from engine.gateway.sending import Sender
-from engine.gateway.status_pages import StatusPages
-from engine.gateway.ticketing import TicketEndpoint
 from engine.telemetry import METRICS_TYPE, metrics_text
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def build_app(
-    parts: GatewayParts, sender: Sender, rates: Rates, load: Load, is_draining: Callable[[], bool] = lambda: False
+    parts: GatewayParts,
+    endpoints: Endpoints,
+    sender: Sender,
+    rates: Rates,
+    load: Load,
+    is_draining: Callable[[], bool] = lambda: False,
 ) -> web.Application:
     """The application over these parts. `is_draining` turns `/readyz` to no."""
     gates = address_gates(parts.settings, rates, sender)
     app = web.Application(client_max_size=parts.settings.body_bytes_max, middlewares=gates)
-    doorkeeper = Doorkeeper(parts.tokens, parts.tickets, rates)
-    handlers = _Handlers(parts, doorkeeper, sender, load, is_draining)
+    handlers = _Handlers(parts, endpoints, sender, load, is_draining)
     expect = expect_within(parts.settings.body_bytes_max, sender)
     for method, path, handler in (
         ("POST", "/v1/waves/{wave}/claims", handlers.claim),
@@ -65,7 +64,7 @@ def build_app(
             app.router.add_get(path, handler, expect_handler=expect)
         else:
             app.router.add_route(method, path, handler, expect_handler=expect)
-    add_ops_routes(app, parts, doorkeeper, sender)
+    add_ops_routes(app, parts, endpoints.doorkeeper, sender)
     return app
 
 
@@ -73,17 +72,16 @@ class _Handlers:
     """One short function for each route."""
 
     def __init__(
-        self, parts: GatewayParts, doorkeeper: Doorkeeper, sender: Sender, load: Load, is_draining: Callable[[], bool]
+        self, parts: GatewayParts, endpoints: Endpoints, sender: Sender, load: Load, is_draining: Callable[[], bool]
     ) -> None:
-        printer = ClaimPrinter(parts.board)
         self._settings = parts.settings
         self._board = parts.board
         self._can_acknowledge = parts.can_acknowledge
         self._is_draining = is_draining
-        self._claims = ClaimEndpoint(parts, doorkeeper, printer)
-        self._tickets = TicketEndpoint(parts, doorkeeper)
-        self._own = OwnEndpoint(parts, doorkeeper, printer)
-        self._pages = StatusPages(parts.board)
+        self._claims = endpoints.claims
+        self._tickets = endpoints.tickets
+        self._own = endpoints.own
+        self._pages = endpoints.pages
         self._sender = sender
         self._load = load
 

@@ -122,7 +122,8 @@ class ClaimEndpoint:
             self._do_aside(self._tell(listener, self._worded(claim, outcome, heading, laps)))
             return
         except Exception:
-            answer = _without_answer(claim, heading)
+            log.exception("claim has no answer", request_id=heading.request_id, wave=claim.live.wave.id)
+            answer = _not_known(heading)
         try:
             listener.answered(self._ended(claim.caller, answer, laps))
         except Exception:  # the other claims of the batch must hear theirs
@@ -142,7 +143,8 @@ class ClaimEndpoint:
         try:
             outcome = await self._desks.claim(claim.live, claim.ask, presence)
         except Exception:
-            return self._ended(claim.caller, _without_answer(claim, heading), laps)
+            log.exception("claim has no answer", request_id=heading.request_id, wave=claim.live.wave.id)
+            return self._ended(claim.caller, _not_known(heading), laps)
         laps.done("decide")
         return await self._worded(claim, outcome, heading, laps)
 
@@ -150,7 +152,8 @@ class ClaimEndpoint:
         try:
             answer = await self._answers.of(claim.live, claim.ask, outcome, heading.accept_language)
         except Exception:
-            answer = _without_answer(claim, heading)
+            log.exception("claim has no answer", request_id=heading.request_id, wave=claim.live.wave.id)
+            answer = _not_known(heading)
         return self._ended(claim.caller, answer, laps)
 
     async def _tell(self, listener: Listener, answer: Coroutine[Any, Any, Answer]) -> None:
@@ -232,9 +235,8 @@ class _Calling:
         self._listener.left()
 
 
-def _without_answer(claim: _Claim, heading: Heading) -> Answer:
-    """Called where something failed that should not, after the desk was asked."""
-    log.exception("claim has no answer", request_id=heading.request_id, wave=claim.live.wave.id)
+def _not_known(heading: Heading) -> Answer:
+    """Something failed that should not, after the desk was asked."""
     return refuse(Problem("outcome_unknown", extras={"id": heading.request_id}), heading.accept_language)
 
 

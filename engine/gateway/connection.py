@@ -98,6 +98,10 @@ class Connection(web.RequestHandler):
         elif data and not self._close and not self._watch.heard(len(data)):
             self._turn_away(_HEADERS_TOO_LARGE)
 
+    def _process_keepalive(self) -> None:
+        """aiohttp's own timer, which knows of its own requests only: `Connections` looks after those that idle."""
+        self._keepalive_handle = None
+
     def _parse(self, data: bytes) -> None:
         """Hand on what came, one head or body at a time, for as long as it is HTTP and there is room for requests."""
         framing = self._framing

@@ -65,7 +65,7 @@ def flaw_of(message: RawRequestMessage) -> Problem | None:
     # undone; HTTP/1.0 has none, and who speaks it may hand on the chunks as they are (RFC 9112, 6.1 and 6.3).
     if coding is not None and (coding.lower() != "chunked" or not is_newest):
         return _CODING
-    if not _is_host(message.headers.get(hdrs.HOST, "")):
+    if not is_host(message.headers.get(hdrs.HOST, "")):
         return _BAD_HOST
     if message.method == hdrs.METH_CONNECT:
         return _NO_PROXY  # what follows its head is framed by nothing
@@ -75,7 +75,8 @@ def flaw_of(message: RawRequestMessage) -> Problem | None:
     return None
 
 
-def _is_host(host: str) -> bool:
+def is_host(host: str) -> bool:
+    """Whether this can stand in `Host`; empty it may be."""
     if host in _good_hosts:
         return True
     if not _HOST.fullmatch(host):
@@ -122,6 +123,11 @@ class Framing:
             return len(data)
         self._behind = b""
         return found + len(_HEAD_END)
+
+    @property
+    def is_between(self) -> bool:
+        """Whether the next byte begins a request, as far as is known."""
+        return not (self.kept or self._behind or self._owed or self._chunked or self.is_lost)
 
     def begin(self, message: RawRequestMessage, body: StreamReader) -> None:
         """A head has been parsed; its body follows, unless it is complete because there is none."""

@@ -12,7 +12,7 @@ Going, in this order:
 
 import asyncio
 import time
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from aiohttp import web
@@ -24,6 +24,9 @@ from engine.gateway.connection import Connection
 from engine.gateway.connections import LINGER_S, TURNED_AWAY_MAX, Connections
 from engine.gateway.cors import Cors
 from engine.gateway.descriptors import allowed_connections
+from engine.gateway.endpoints import Endpoints
+from engine.gateway.lane.connection import LaneConnection
+from engine.gateway.lane.lane import Lane
 from engine.gateway.load import Load
 from engine.gateway.parts import GatewayParts
 from engine.gateway.rates import Rates
@@ -50,7 +53,11 @@ class Gateway:
         self._look = Loop("connections", self.connections.look, self.connections.look_s)
         self._sender = Sender(AccessLog.of(parts.settings), Cors(parts.settings.cors_origins))
         self._rates = Rates(parts.settings)
-        app = build_app(parts, self._sender, self._rates, self.load, is_draining=lambda: self.connections.draining)
+        endpoints = Endpoints(parts, self._rates)
+        app = build_app(
+            parts, endpoints, self._sender, self._rates, self.load, is_draining=lambda: self.connections.draining
+        )
+        self._lane = Lane(parts, endpoints, self._rates, self.load) if self._settings.claim_lane else None
         self._runner = web.AppRunner(app, shutdown_timeout=CUT_S)
         self._gauges = Loop("gateway gauges", self._set_gauges, _GAUGES_S)
         # aiohttp's own timer does not know of a request that is just coming in; ours does, and is always earlier.
@@ -93,19 +100,19 @@ class Gateway:
     def _connection(self) -> Connection:
         server = self._runner.server
         assert server is not None, "the runner is set up before the socket listens"
-        return Connection(
-            server,
-            self.connections,
-            self._sender,
-            loop=asyncio.get_running_loop(),
-            access_log=None,
-            keepalive_timeout=self._keep_alive_s,
-            max_line_size=self._settings.header_bytes_max,
-            max_field_size=self._settings.header_bytes_max,
-            max_headers=self._settings.headers_max,
-            lingering_time=LINGER_S,
-            auto_decompress=False,  # a compressed body is refused, not unpacked
-        )
+        limits: dict[str, Any] = {
+            "loop": asyncio.get_running_loop(),
+            "access_log": None,
+            "keepalive_timeout": self._keep_alive_s,
+            "max_line_size": self._settings.header_bytes_max,
+            "max_field_size": self._settings.header_bytes_max,
+            "max_headers": self._settings.headers_max,
+            "lingering_time": LINGER_S,
+            "auto_decompress": False,  # a compressed body is refused, not unpacked
+        }
+        if self._lane is None:
+            return Connection(server, self.connections, self._sender, **limits)
+        return LaneConnection(server, self.connections, self._sender, self._lane, **limits)
 
     async def _set_gauges(self) -> None:
         BOARD_AGE.set(self._board.age_ms() / 1000)

@@ -72,6 +72,10 @@ class StatusPages:
         live = await find_wave(self._board, wave)
         if isinstance(live, Problem):
             return refuse(live, heading.accept_language)
+        return self.page_of(live, heading)
+
+    def page_of(self, live: LiveWave, heading: Heading) -> Answer:
+        """The page of a wave that is at hand."""
         now_ms = self._board.store_time_ms()
         if _is_missed(live, now_ms):
             return refuse(_RECOVERING, heading.accept_language)

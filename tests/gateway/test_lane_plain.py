@@ -1,0 +1,154 @@
+"""Whatever the lane takes for a plain request is that very request to aiohttp's parser, and stands alone."""
+
+import asyncio
+from contextlib import closing
+from typing import Any
+
+from aiohttp.http import HttpRequestParser, HttpVersion11
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from engine.gateway.framing import flaw_of
+from engine.gateway.lane.plain import PlainReader
+
+BODY = b'{"offer":"a"}'
+WHOLE = (
+    b"POST /v1/waves/w/claims HTTP/1.1\r\nHost: t\r\nAuthorization: Ticket abc\r\n"
+    b"Content-Type: application/json\r\nContent-Length: 13\r\n\r\n" + BODY
+)
+PAGE = b"GET /v1/waves/w HTTP/1.1\r\nHost: t\r\nIf-None-Match: *\r\n\r\n"
+ODDITIES = [
+    b"Transfer-Encoding: chunked\r\n",
+    b"Transfer-Encoding : chunked\r\n",
+    b"transfer-encoding:\x0bchunked\r\n",
+    b"Content-Length: 13\r\n",
+    b"Content-Length: 0\r\n",
+    b"Content-Length: +13\r\n",
+    b"Content-Length: 13, 13\r\n",
+    b"Content-Length: 013\r\n",
+    b"Expect: 100-continue\r\n",
+    b"Upgrade: websocket\r\nConnection: Upgrade\r\n",
+    b"Connection: close\r\n",
+    b"Connection: keep-alive\r\n",
+    b"Connection: keep-alive, close\r\n",
+    b"Host: other\r\n",
+    b"Host: a b\r\n",
+    b"X: 1\r\n folded\r\n",
+    b"X: 1\n",
+    b"X: 1\r",
+    b"X: \xe5\x88\xb8\r\n",
+    b"X: \x00\r\n",
+    b"X:\t1 \r\n",
+    b"X:1\r\n",
+    b": 1\r\n",
+    b"X\r\n",
+    b" X: 1\r\n",
+    b"Sec-WebSocket-Key1: 1\r\n",
+    b"Authorization: Ticket other\r\n",
+    b"\r\n",
+    b"\r\n\r\n",
+    b"0\r\n\r\n",
+    WHOLE,
+    PAGE,
+    b"\r",
+    b"\n",
+    b" ",
+    b"\t",
+    b"\0",
+    b"HTTP/1.0",
+    b"HTTP/1.1",
+    b"HTTP/2.0",
+    b"OPTIONS",
+]
+
+
+class NoProtocol:
+    """What the parser wants of a connection."""
+
+    _reading_paused = False
+
+    def pause_reading(self, *_: Any, **__: Any) -> None: ...
+    def resume_reading(self, *_: Any, **__: Any) -> None: ...
+
+
+@st.composite
+def damaged(draw: st.DrawFn) -> bytes:
+    """A request with up to four pieces put in, taken out or doubled."""
+    data = draw(st.sampled_from([WHOLE, PAGE]))
+    for _ in range(draw(st.integers(0, 4))):
+        at = draw(st.integers(0, len(data)))
+        if draw(st.booleans()):  # where a line begins, what is put in means most
+            at = data.rfind(b"\r\n", 0, at) + 2 if b"\r\n" in data[:at] else 0
+        match draw(st.integers(0, 2)):
+            case 0:
+                data = data[:at] + draw(st.sampled_from(ODDITIES)) + data[at:]
+            case 1:
+                data = data[:at] + data[at + draw(st.integers(1, 20)) :]
+            case _:
+                data = data[:at] + draw(st.binary(min_size=1, max_size=3)) + data[at + draw(st.integers(0, 3)) :]
+    return data
+
+
+def as_aiohttp_reads(data: bytes, loop: asyncio.AbstractEventLoop) -> list[tuple[Any, bytes]]:
+    """Every request in `data`, each with all of its body; raises where aiohttp would refuse."""
+    parser = HttpRequestParser(
+        NoProtocol(),  # type: ignore[arg-type]  # as much of a protocol as it needs
+        loop,
+        2**16,
+        max_line_size=8_190,
+        max_field_size=8_190,
+        max_headers=64,
+        auto_decompress=False,
+    )
+    messages, _, rest = parser.feed_data(data)
+    assert not rest
+    assert all(body.is_eof() for _, body in messages)
+    return [(message, b"".join(getattr(body, "_buffer", ()))) for message, body in messages]
+
+
+READER = PlainReader(8190, 64)
+
+
+@settings(max_examples=400)
+@given(damaged())
+@example(WHOLE)
+@example(PAGE)
+@example(WHOLE + WHOLE)
+@example(WHOLE[:-1])
+@example(WHOLE.replace(b"HTTP/1.1", b"HTTP/1.0"))
+@example(WHOLE.replace(b"Content-Length: 13\r\n", b"Transfer-Encoding: chunked\r\n"))
+def test_what_is_plain_is_the_same_to_aiohttp(data: bytes) -> None:
+    plain = READER.read(data, data.find(b" ") + 1)
+    if plain is None:
+        return
+    with closing(asyncio.new_event_loop()) as loop:
+        ((message, body),) = as_aiohttp_reads(data, loop)
+    assert flaw_of(message) is None
+    assert message.version == HttpVersion11
+    assert (message.should_close, message.chunked, message.upgrade, message.compression) == (False, False, False, None)
+    assert message.path.encode() == plain.target
+    assert {name.lower().encode(): value.encode() for name, value in message.headers.items()} == plain.headers
+    assert len(message.headers) == len(plain.headers)
+    assert body == plain.body
+    assert READER.read(data, data.find(b" ") + 1) is not None, "nothing is left of a request for the next one"
+
+
+def test_the_plain_ones_are_plain() -> None:
+    """Else the test above would look at nothing."""
+    for data in (
+        WHOLE,
+        PAGE,
+        WHOLE.replace(b"Host: t", b"host:t"),
+        WHOLE.replace(b"Host", b"Connection: keep-alive\r\nHost"),
+    ):
+        plain = READER.read(data, data.find(b" ") + 1)
+        assert plain is not None
+        assert plain.headers[b"host"] == b"t"
+
+
+def test_what_is_refused_leaves_nothing_behind() -> None:
+    for odd in ODDITIES:
+        for data in (odd, WHOLE[:-5], WHOLE + odd, PAGE[:-2] + odd):
+            READER.read(data, 4)
+            assert READER.read(WHOLE, 5) is not None
+            assert READER.read(PAGE, 4) is not None
