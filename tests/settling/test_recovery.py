@@ -752,13 +752,16 @@ async def _lose_behind(stage: Stage, last: int, *, quarantine: bool) -> None:
     )
 
 
-@pytest.mark.parametrize("log_is_there", [True, False], ids=["from the log", "from the holders"])
-async def test_a_voided_claim_with_the_highest_unit_that_the_ledger_has_lost(stage: Stage, log_is_there: bool) -> None:
+@pytest.mark.parametrize("where", ["from the log", "from the holders", "over an epoch"])
+async def test_a_voided_claim_with_the_highest_unit_that_the_ledger_has_lost(stage: Stage, where: str) -> None:
     before = await stage.cursor()
     odd = await _voided(stage)
-    if not log_is_there:
+    if where == "over an epoch":
+        await stage.recover()
+    if where != "from the log":
         await stage.store.call("XTRIM", stage.drop.keys.log, "MAXLEN", 0)
     await _lose_behind(stage, before.last, quarantine=True)
+    await _back_in_time(stage, f"update cursors set epoch = {before.epoch}")
     await stage.recover()
     await _stays_voided(stage, odd)
 
