@@ -6,10 +6,12 @@ end     before locust stops the users, the master asks for the books: each worke
         for those under way, looks at own claims and hands in; the master asks operators and the audit, and judges
 """
 
+import functools
 import time
 from typing import Any, Final
 
 import gevent
+from locust import argument_parser
 from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 
@@ -20,7 +22,7 @@ from loadtests.swarm.checking import check_own_claims
 from loadtests.swarm.plan import Plan
 from loadtests.swarm.stage import Stage
 from loadtests.swarm.tally import Checks, parts_of
-from loadtests.swarm.umpire import BOOK, CLOSE, UNDER_WAY_S, Umpire, refuse
+from loadtests.swarm.umpire import BOOK, CLOSE, UNDER_WAY_S, Umpire, refuse, stop
 
 WITHOUT_SHAPE_S: Final = 60.0
 """A run that has neither a shape nor a --run-time ends after this."""
@@ -71,6 +73,10 @@ class Load:
             environment.events.worker_report.add_listener(self._umpire.hear_of)
             environment.events.test_stopping.add_listener(self._end)
             environment.events.quitting.add_listener(self._end)
+        if isinstance(runner, WorkerRunner):
+            # A worker works out locust's own options anew for each option of each message that has users come: seconds
+            # of a busy core, in which it gives no sign of life, and the master goes on without it.
+            argument_parser.default_args_dict = functools.cache(argument_parser.default_args_dict)
         if not isinstance(runner, MasterRunner):
             # Concurrently: the messages of a worker are its master's sign of life too.
             runner.register_message(CLOSE, self._close, concurrent=True)
@@ -89,7 +95,7 @@ class Load:
         if self._umpire is not None:
             options.load_stage = self._umpire.start(planned(environment))
             if environment.shape_class is None and not options.run_time:
-                gevent.spawn_later(WITHOUT_SHAPE_S, _stop, environment)
+                gevent.spawn_later(WITHOUT_SHAPE_S, stop, environment)
         if isinstance(environment.runner, MasterRunner):
             return
         stage = Stage.read(options.load_stage)
@@ -139,13 +145,3 @@ def _take_defaults(environment: Environment) -> None:
     assert options is not None
     options.num_users = options.num_users or plan.users
     options.spawn_rate = options.spawn_rate or plan.spawn_per_s
-
-
-def _stop(environment: Environment) -> None:
-    options, runner = environment.parsed_options, environment.runner
-    assert options is not None
-    assert runner is not None
-    if options.headless:
-        runner.quit()
-    else:
-        runner.stop()

@@ -48,9 +48,9 @@ def put_own_wave(operator: Operator, mark: str, plan: Plan) -> tuple[str, tuple[
     return wave, _OFFERS
 
 
-def look(operator: Operator, wave: str) -> Seen:
+def look(operator: Operator, wave: str, within_s: float) -> Seen:
     """The wave as operators see it, once it is in the hot store: one that was just put takes a moment."""
-    ends_s = time.monotonic() + PUT_S
+    ends_s = time.monotonic() + within_s
     while True:
         try:
             seen = Seen.of(operator.get(f"/v1/ops/waves/{wave}"))

@@ -5,12 +5,11 @@ import logging
 import secrets
 import time
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import gevent
 import gevent.lock
 from locust.env import Environment
-from locust.exception import StopTest
 from locust.rpc import Message
 from locust.runners import LocalRunner, MasterRunner
 
@@ -19,9 +18,9 @@ from loadtests.swarm.accounts import Tokens
 from loadtests.swarm.checking import CHECK_S
 from loadtests.swarm.operator import Operator
 from loadtests.swarm.plan import Plan
-from loadtests.swarm.stage import Stage, look, put_own_wave
+from loadtests.swarm.stage import PUT_S, Stage, look, put_own_wave
 from loadtests.swarm.tally import Tally
-from loadtests.swarm.verdict import Seen, Verdict, judge
+from loadtests.swarm.verdict import BROKEN, KEPT, NOT_KNOWN, Seen, Verdict, judge
 
 CLOSE: Final = "dropwave close the book"
 """The message to workers that ends a run."""
@@ -49,6 +48,8 @@ class Umpire:
         self._once = gevent.lock.BoundedSemaphore(1)
         self.is_over = True
         """Whether no run is under way that has not been judged."""
+        self._statuses: set[int] = set()
+        """Of all runs of this process: the web page starts one after the other."""
         self._tally = Tally()
         self._stage: Stage
         self._before: Seen
@@ -58,6 +59,7 @@ class Umpire:
         options = self._environment.parsed_options
         assert options is not None
         self._tally, self.visits = Tally(), {}
+        self._environment.process_exit_code = NOT_KNOWN  # should it end before it is judged
         self._workers = self._workers_there()
         seed = options.seed or secrets.randbelow(2**31)
         _say(f"seed {seed} (--seed {seed} repeats what the users want, not how they interleave)")
@@ -66,7 +68,7 @@ class Umpire:
             wave, offers = options.wave, tuple(offer for offer in options.offers.split(",") if offer)
             if not wave:
                 wave, offers = put_own_wave(operator, mark, plan)
-            self._before = look(operator, wave)
+            self._before = look(operator, wave, 0.0 if options.wave else PUT_S)
         except DropwaveError as error:
             refuse(self._environment, error)
         offers = offers or tuple(self._before.stock)
@@ -101,7 +103,7 @@ class Umpire:
         after, audit = None, None
         try:
             operator = self._operator()
-            after = look(operator, self._stage.wave)
+            after = look(operator, self._stage.wave, PUT_S)
             audit = operator.audit(self._stage.wave)
             if self._stage.is_own:
                 operator.act(self._stage.wave, "close", "load-test")
@@ -147,16 +149,30 @@ class Umpire:
         for line in verdict.broken:
             _warn(f"BROKEN: {line}")
         _say(f"verdict: {verdict.word}")
-        if verdict.status:
-            self._environment.process_exit_code = verdict.status
+        self._statuses.add(verdict.status)
+        worst = next(status for status in (BROKEN, NOT_KNOWN, KEPT) if status in self._statuses)
+        # Where promises were kept it is locust's: --exit-code-on-error where requests failed.
+        self._environment.process_exit_code = worst or None
         options = self._environment.parsed_options
         if options is not None and options.verdict_file:
             written = {"wave": self._stage.wave, "verdict": verdict.word, "answers": told, **verdict._asdict()}
             Path(options.verdict_file).write_text(json.dumps(written, ensure_ascii=False, indent=2) + "\n", "utf-8")
 
 
-def refuse(environment: Environment, error: DropwaveError) -> None:
-    """End the run before it has begun, in words."""
+def refuse(environment: Environment, error: DropwaveError) -> NoReturn:
+    """End the run before it has begun, in words: the greenlet that starts it, and then the run."""
     _warn(f"cannot run: {error}")
     environment.process_exit_code = error.exit_status
-    raise StopTest(str(error))
+    gevent.spawn(stop, environment)
+    raise gevent.GreenletExit
+
+
+def stop(environment: Environment) -> None:
+    """End the run, and the program too where nobody sits at a page to start another one."""
+    options, runner = environment.parsed_options, environment.runner
+    assert options is not None
+    assert runner is not None
+    if options.headless:
+        runner.quit()
+    else:
+        runner.stop()

@@ -8,6 +8,7 @@ from locust.contrib.fasthttp import FastHttpUser
 from locust.exception import StopUser
 
 from loadtests.swarm.load import Load
+from loadtests.swarm.operator import trust
 from loadtests.swarm.phone import Phone
 from loadtests.swarm.visit import Visit
 
@@ -22,7 +23,7 @@ class Claimant(FastHttpUser):
     """Longer than a gateway lets a claim wait (docs/http.md, Bounds)."""
     connection_timeout = 5.0
     insecure = False
-    """Certificates are checked: tokens are sent."""
+    ssl_context_factory = staticmethod(trust)
     concurrency = 2
     """Connections: one, and a second for a double tap."""
 

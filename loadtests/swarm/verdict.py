@@ -4,7 +4,7 @@ from typing import Any, Final, NamedTuple
 
 from engine.domain.verdict import PROMISES
 from loadtests.swarm import contradictions as kinds
-from loadtests.swarm.answers import instant_ms
+from loadtests.swarm.answers import UNDECIDED, instant_ms
 from loadtests.swarm.contradictions import Contradictions
 from loadtests.swarm.tally import Tally
 
@@ -61,6 +61,8 @@ def judge(tally: Tally, before: Seen, after: Seen | None, audit: dict[str, Any] 
         _hold_against(wrong, tally, before, after)
     broken = [*tally.wrong.lines(), *wrong.lines(), *_findings(audit, held=False)]
     not_known = list(missing)
+    if not tally.answers.keys() - UNDECIDED:
+        not_known.append("no claim was decided, so nothing was put to the test")
     if tally.silent:
         not_known.append(f"the own claims of {tally.silent:,} users could not be looked at in time")
     return Verdict(tuple(broken), tuple(not_known), (*_looked_at(tally), *_findings(audit, held=True, unknown=True)))
