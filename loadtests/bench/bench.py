@@ -1,0 +1,101 @@
+"""A run of the bench: its options, its folder, and sides that take turns."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Final
+
+from msgspec import Struct
+
+from engine.errors import DropwaveError
+from loadtests.bench.samples import Result, Sample
+from loadtests.bench.sides import Side
+
+RATE_MAX: Final = 60_000
+"""Users a second that are made for a side of which nothing is known yet; too few end a round as not valid."""
+_RESERVE: Final = 1.6
+"""Over the best rate that a side has shown: rounds differ by that much on a machine that others use too."""
+
+
+class Options(Struct, frozen=True):
+    """What the command line says."""
+
+    rounds: int = 3
+    seconds: int = 5
+    warm_up_s: int = 1
+    connections: int = 256
+    workers: int = 1
+    """Gateways of the engine, where a scenario does not say."""
+    baseline_workers: int = 2
+    ack: str = "logged"
+    sides: tuple[str, ...] = ()
+    """Only these, by the first word of their names; none: all."""
+    claims_max: int = 1_000_000
+    rate: int = 0
+    """Requests a second of the open loop; 0: what the scenario says."""
+
+
+class Bench:
+    """One run."""
+
+    def __init__(self, folder: Path, options: Options, say: Callable[[str], None]) -> None:
+        self.folder = folder
+        self.options = options
+        self.say = say
+        self.left_out: list[str] = []
+        """What is missing, and the command that installs it."""
+        self._rates: dict[str, float] = {}
+        self._sides = 0
+
+    def wants(self, name: str) -> bool:
+        """Whether a side of that name is asked for."""
+        wanted = self.options.sides
+        return not wanted or any(name.startswith(each) for each in wanted)
+
+    def leave_out(self, why: str) -> None:
+        """Tell once what is missing."""
+        if why not in self.left_out:
+            self.left_out.append(why)
+            self.say(f"left out: {why}")
+
+    def side_folder(self) -> Path:
+        """A folder for one more side."""
+        self._sides += 1
+        folder = self.folder / f"side-{self._sides}"
+        folder.mkdir(mode=0o755)
+        return folder
+
+    def users_for(self, side: Side, seconds: float) -> int:
+        """How many users a side needs for that time, by what it has shown so far."""
+        return int(max(1_000, self._rates.get(side.name, RATE_MAX) * (seconds + 0.5)))
+
+    def has_shown(self, side: Side, per_second: float) -> None:
+        """So fast was it in a round."""
+        best = self._rates.get(side.name, 0.0)
+        self._rates[side.name] = max(best if best < RATE_MAX else 0.0, per_second * _RESERVE)
+
+    async def in_turns(
+        self, result: Result, sides: Sequence[Side], act: Callable[[Side, int], Awaitable[Sample]]
+    ) -> Result:
+        """The result with a sample of each side and round: A B A B. CannotRun where a side does not start."""
+        samples: list[Sample] = []
+        async with AsyncExitStack() as stack:
+            for side in sides:
+                stack.push_async_callback(side.stop)
+                await side.start()
+            for number in range(1, self.options.rounds + 1):
+                for side in sides:
+                    try:
+                        sample = await act(side, number)
+                    except (DropwaveError, OSError, TimeoutError) as error:
+                        sample = Sample(side.name, number, {}, (f"{type(error).__name__}: {error}",))
+                    samples.append(sample)
+                    self.say(told(result, sample))
+        return Result(result.scenario, result.title, result.how, result.shown, tuple(samples), result.notes)
+
+
+def told(result: Result, sample: Sample) -> str:
+    """A line on a sample, for who watches."""
+    figures = "  ".join(f"{name} {sample.figures[name]:,.1f}" for name in result.shown if name in sample.figures)
+    wrong = "".join(f"\n    WRONG: {what}" for what in sample.wrong)
+    return f"{result.scenario} round {sample.round} {sample.side:24} {figures}{wrong}"

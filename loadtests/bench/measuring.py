@@ -1,0 +1,58 @@
+"""What a round costs a side: readings of processor and Redis before and after it, and the difference."""
+
+import time
+from typing import Any
+
+from msgspec import Struct
+
+from loadtests.baselines.redis import BenchRedis
+from loadtests.bench.processes import cpu_by_name
+from loadtests.bench.sides import Side, WaveAt
+
+Figures = dict[str, float]
+"""Figures by name; names end in their unit: `_per_second`, `_ms`, `_us`, `_cores`, `_bytes`, `_mb`."""
+
+
+class Reading(Struct, frozen=True):
+    """A side at one instant."""
+
+    at_s: float
+    given: int
+    cpu_s: dict[str, float]
+    redis: dict[str, float]
+
+
+async def read(side: Side, wave: WaveAt) -> Reading:
+    """Now."""
+    given, redis = await side.given(wave), await _redis(side.redis)
+    return Reading(time.monotonic(), given, cpu_by_name(side.names()), redis)
+
+
+def spent(before: Reading, after: Reading) -> Figures:
+    """What the side used in between, and what of it falls to each claim that was given."""
+    took_s = after.at_s - before.at_s
+    figures = {
+        f"cpu_{name}_cores": (after.cpu_s[name] - before.cpu_s[name]) / took_s
+        for name in after.cpu_s
+        if name in before.cpu_s
+    }
+    claims = after.given - before.given
+    if claims:
+        figures |= {
+            f"redis_{name}_per_claim": (after.redis[name] - before.redis[name]) / claims for name in after.redis
+        }
+    return figures
+
+
+async def _redis(redis: BenchRedis) -> dict[str, float]:
+    cpu: dict[str, Any] = await redis.command("INFO", "cpu")
+    calls: dict[str, Any] = await redis.command("INFO", "commandstats")
+    memory: dict[str, Any] = await redis.command("INFO", "memory")
+    persistence: dict[str, Any] = await redis.command("INFO", "persistence")
+    scripts = [calls[name]["usec"] for name in ("cmdstat_evalsha", "cmdstat_eval", "cmdstat_fcall") if name in calls]
+    return {
+        "cpu_us": 1e6 * (cpu["used_cpu_user"] + cpu["used_cpu_sys"]),
+        "script_us": sum(scripts),
+        "memory_bytes": memory["used_memory"],
+        "aof_bytes": persistence.get("aof_current_size", 0),
+    }

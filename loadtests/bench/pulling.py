@@ -1,0 +1,103 @@
+"""A round with wrk: a new wave, users of its own, a warm-up, the run, and what was answered held against the store."""
+
+from collections.abc import Iterator
+from typing import Literal
+
+from msgspec import Struct
+
+from loadtests.bench import wrk
+from loadtests.bench.bench import Bench
+from loadtests.bench.engine_side import EngineSide
+from loadtests.bench.measuring import read, spent
+from loadtests.bench.samples import Sample
+from loadtests.bench.sides import Side, WaveAt
+
+_STOCK_FOR_ALL = 10_000_000
+
+
+class Wish(Struct, frozen=True):
+    """What a round is like."""
+
+    expects: Literal["granted", "refused", "tickets"] = "granted"
+    """What each new user is told: a claim, a refusal, or a ticket."""
+    stock: int = _STOCK_FOR_ALL
+    opens_in_s: float = -3_600.0
+    repeats: int = 1
+    """How often each user asks, at once."""
+    polls: int = 0
+    """Looks at the status page before each claim, on the same connections."""
+
+
+async def pulled_round(bench: Bench, side: Side, number: int, wish: Wish) -> Sample:
+    """One round of one side."""
+    wave = await side.open_wave(wish.stock, wish.opens_in_s)
+    seconds = bench.options.seconds
+    count = bench.users_for(side, seconds) // wish.repeats
+    file = bench.folder / "users"
+    if bench.options.warm_up_s:
+        warm_count = bench.users_for(side, bench.options.warm_up_s)
+        wrk.write_users(file, _users(side, wave, "w", warm_count, wish))
+        await wrk.pull(side.port, file, _pull(bench, side, wave, wish, bench.options.warm_up_s))
+    wrk.write_users(file, _users(side, wave, f"r{number}u", count, wish))
+    before = await read(side, wave)
+    pulled = await wrk.pull(side.port, file, _pull(bench, side, wave, wish, seconds))
+    after = await read(side, wave)
+    settled_s = await side.settled(wave)
+    file.unlink()
+    bench.has_shown(side, pulled.per_second / (1 + wish.polls))
+    figures = {
+        "answers_per_second": pulled.per_second,
+        "claims_per_second": (after.given - before.given) / pulled.duration_us * 1e6,
+        "p50_ms": pulled.p50_us / 1000,
+        "p99_ms": pulled.p99_us / 1000,
+        "p999_ms": pulled.p999_us / 1000,
+        "longest_ms": pulled.longest_us / 1000,
+        "settled_after_s": settled_s,
+        **spent(before, after),
+    }
+    given = after.given - before.given
+    return Sample(side.name, number, figures, tuple(_contradictions(pulled, given, count, bench, wish)))
+
+
+def _users(side: Side, wave: WaveAt, prefix: str, count: int, wish: Wish) -> Iterator[str]:
+    if wish.expects == "tickets":
+        assert isinstance(side, EngineSide), "baselines have no tickets"
+        return side.bearers(prefix, count)
+    return side.users(wave, prefix, count)
+
+
+def _pull(bench: Bench, side: Side, wave: WaveAt, wish: Wish, seconds: int) -> wrk.Pull:
+    tickets = wish.expects == "tickets"
+    return wrk.Pull(
+        path=wave.tickets if tickets else wave.claims,
+        body=b"" if tickets else side.body,
+        seconds=seconds,
+        connections=bench.options.connections,
+        repeats=wish.repeats,
+        page=wave.page,
+        polls=wish.polls,
+    )
+
+
+def _contradictions(pulled: wrk.Pulled, given: int, users: int, bench: Bench, wish: Wish) -> list[str]:
+    """What cannot be, if every answer was right. Answers under way at wrk's end were given and not counted."""
+    wrong, under_way = [], bench.options.connections
+    if pulled.broken:
+        wrong.append(f"{pulled.broken} connections failed or answers took longer than 2 s")
+    if pulled.claims_sent > users * wish.repeats:
+        wrong.append(f"{users} users were too few for {pulled.claims_sent} claims: some were sent twice")
+    if wish.expects == "refused":
+        if pulled.other_status != pulled.requests:
+            wrong.append(f"{pulled.requests - pulled.other_status} of {pulled.requests} were not refused")
+        if given:
+            wrong.append(f"{given} claims were given where none should be")
+        return wrong
+    if pulled.other_status:
+        wrong.append(f"{pulled.other_status} of {pulled.requests} answers were not 2xx")
+    if wish.expects == "granted" and not wish.polls:
+        answered = pulled.requests // wish.repeats
+        if not answered - under_way <= given <= answered + under_way:
+            wrong.append(f"{given} claims were given, {answered} users were answered")
+    if wish.polls and not pulled.claims_sent - 2 * under_way <= given <= pulled.claims_sent:
+        wrong.append(f"{given} claims were given, {pulled.claims_sent} were asked for")
+    return wrong

@@ -1,0 +1,76 @@
+"""The results for people (Markdown) and for programs (JSON)."""
+
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from loadtests.bench.bench import Bench
+from loadtests.bench.machine import machine
+from loadtests.bench.samples import Result, Spread
+
+REFERENCE = "nginx + Lua"
+"""What ratios are to, where it took part; else the second side."""
+
+
+def write_report(results: Sequence[Result], bench: Bench, out: Path | None) -> str:
+    """The Markdown; also written into `out` with JSON and plots, where one is named."""
+    about = {**machine(bench.folder), "python": platform.python_version()}
+    parts = ["# Benchmarks", "", *(f"- {name}: {value}" for name, value in about.items()), ""]
+    parts += [f"- left out: {why}" for why in bench.left_out]
+    for result in results:
+        parts += section(result)
+    text = "\n".join(parts) + "\n"
+    if out:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "results.md").write_text(text, "utf-8")
+        everything = {"machine": about, "options": bench.options, "results": list(results)}
+        (out / "results.json").write_bytes(msgspec.json.format(msgspec.json.encode(everything), indent=1))
+    return text
+
+
+def section(result: Result) -> list[str]:
+    """A scenario: what was done, a row a side, what processes used, what went wrong."""
+    main = result.shown[0]
+    reference = REFERENCE if REFERENCE in result.sides else (result.sides[1:] or result.sides)[0]
+    heads = [*map(_words, result.shown), f"{_words(main)}: times {reference}"]
+    lines = [f"## {result.title}", "", result.how, "", "| | " + " | ".join(heads) + " |", "|---|" + "---|" * len(heads)]
+    for side in result.sides:
+        cells = [_cell(result.spread(side, figure)) for figure in result.shown]
+        ratio = None if side == reference else result.ratio(side, reference, main)
+        lines.append(f"| {side} | " + " | ".join([*cells, _cell(ratio, 2)]) + " |")
+    lines += [
+        "",
+        *_cpu(result),
+        *(f"- {note}" for note in result.notes),
+        *(f"- WRONG: {what}" for what in result.wrong),
+    ]
+    return [*lines, ""]
+
+
+def _cpu(result: Result) -> list[str]:
+    """Cores that each process used, a line a side."""
+    lines = []
+    for side in result.sides:
+        names = [each for each in dict.fromkeys(n for s in result.samples if s.side == side for n in s.figures)
+                 if each.startswith("cpu_")]  # fmt: skip
+        used = [(name[4:-6], result.spread(side, name)) for name in names]
+        shown = ", ".join(f"{name} {spread.median:.2f}" for name, spread in used if spread and spread.median >= 0.005)
+        if shown:
+            lines.append(f"- cores used by {side}: {shown}")
+    return lines
+
+
+def _words(figure: str) -> str:
+    return figure.replace("_per_second", "/s").replace("_", " ")
+
+
+def _cell(spread: Spread | None, digits: int = 1) -> str:
+    if spread is None:
+        return ""
+    digits = 0 if abs(spread.median) >= 1000 else digits
+    shown = f"{spread.median:,.{digits}f}"
+    if spread.least == spread.most:
+        return shown
+    return f"{shown} ({spread.least:,.{digits}f}–{spread.most:,.{digits}f})"

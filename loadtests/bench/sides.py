@@ -1,0 +1,86 @@
+"""What is measured, as scenarios use it: a server to be started, waves to be opened, users to come."""
+
+from collections.abc import Iterator
+from typing import Final, Protocol
+
+from msgspec import Struct
+
+from loadtests.baselines.redis import BenchRedis
+
+OFFER: Final = "mall-50"
+"""The one offer of every wave here."""
+SEED: Final = 2654435761
+"""An odd number: multiplied by it, numbers of 32 bits come in no order, and each once."""
+
+
+class WaveAt(Struct, frozen=True):
+    """A wave of a side that runs."""
+
+    id: str
+    stock: int
+
+    @property
+    def page(self) -> str:
+        """Path of its status page."""
+        return f"/v1/waves/{self.id}"
+
+    @property
+    def claims(self) -> str:
+        """Path of its claims."""
+        return f"{self.page}/claims"
+
+    @property
+    def tickets(self) -> str:
+        """Path of its tickets."""
+        return f"{self.page}/tickets"
+
+
+class Side(Protocol):
+    """The engine, or a baseline."""
+
+    name: str
+    redis: BenchRedis
+    body: bytes
+    """Of a claim."""
+
+    @property
+    def port(self) -> int:
+        """Where it answers."""
+        ...
+
+    async def start(self) -> None:
+        """Start everything. CannotRun where something does not."""
+        ...
+
+    async def stop(self) -> None:
+        """End everything, started or not."""
+        ...
+
+    async def open_wave(self, stock: int, opens_in_s: float) -> WaveAt:
+        """A new wave that nobody has claimed in. Below zero: it has been open for so long."""
+        ...
+
+    def users(self, wave: WaveAt, prefix: str, count: int) -> Iterator[str]:
+        """A header line for each of so many users, all of one length, their ends in no order (wrk.lua needs that)."""
+        ...
+
+    async def given(self, wave: WaveAt) -> int:
+        """Claims that its hot store holds in the wave."""
+        ...
+
+    async def settled(self, wave: WaveAt) -> float:
+        """Wait until every claim is where it is to stay, the ledger; seconds that it took. 0 where there is none."""
+        ...
+
+    def names(self) -> dict[int, str]:
+        """Its processes by what they are."""
+        ...
+
+
+class Missing(Exception):
+    """What a side needs is not installed; the message names the command that installs it."""
+
+
+def account(prefix: str, number: int) -> str:
+    """An account's name: all have one length, and their last letters come in no order."""
+    return f"{prefix}{number:07d}{number * SEED % 2**32:08x}"
