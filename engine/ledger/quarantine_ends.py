@@ -12,7 +12,8 @@ from engine.errors import ActRefused, LedgerRefused, UsageError
 from engine.ledger.database import Ledger
 from engine.ledger.quarantine import Place, Quarantined, State, quarantined_of
 from engine.ledger.queries import load_queries
-from engine.ledger.settlement import VoucherRow, copy_claims
+from engine.ledger.rows import VoucherRow
+from engine.ledger.settlement import copy_claims
 from engine.ledger.trail import End, Happening, add_entries
 
 _SQL = load_queries("quarantine")

@@ -18,7 +18,8 @@ from engine.ledger.database import Ledger
 from engine.ledger.epochs import latest_wave_states, read_stopped
 from engine.ledger.quarantine_ends import void_quarantined
 from engine.ledger.queries import load_queries
-from engine.ledger.settlement import Keep, VoucherRow, copy_claims, keep_acts, steps_of
+from engine.ledger.rows import VoucherRow
+from engine.ledger.settlement import Keep, copy_claims, keep_acts, steps_of
 from engine.ledger.sieve import Sieve
 
 _SQL = load_queries("refill")

@@ -2,12 +2,12 @@
 
 The first statement is a compare-and-set of the cursor. Whoever slept, or runs beside another one, loses
 it and changes nothing, so that each decision is settled exactly once without a lock that outlives its
-holder. Tens of thousands of claims a second come through here: rows go by binary COPY, and the Python
-for one claim is two tuples.
+holder. Tens of thousands of claims a second come through here: rows go by binary COPY (engine/ledger/rows.py).
 """
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from datetime import date, datetime
+import struct
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import date
 from typing import Any
 
 import msgspec
@@ -21,39 +21,14 @@ from engine.ledger.cursors import Cursor
 from engine.ledger.database import Ledger
 from engine.ledger.instants import instant
 from engine.ledger.queries import load_queries
+from engine.ledger.revisions import refuse_overtaken
+from engine.ledger.rows import CLAIM_COLUMNS, VOUCHER_COLUMNS, VoucherRow, claims_copy, vouchers_copy
 from engine.ledger.trail import End, Happening, Told, add_entries, told
 
 _SQL = load_queries("settlement")
 
-_CLAIM_COLUMNS = (
-    "campaign_no",
-    "epoch",
-    "sequence",
-    "wave_no",
-    "offer_no",
-    "unit",
-    "nth",
-    "request_no",
-    "terms_version",
-    "claimed_at",
-    "claimant",
-    "account",
-    "code",
-)
 DATA = "22000"
-"""SQLSTATE of data that cannot be; asyncpg has it too for a value that it could not encode."""
-
-_VOUCHER_COLUMNS = ("campaign_no", "code", "epoch", "sequence", "valid_from", "expires_at")
-
-
-class VoucherRow(Struct, frozen=True):
-    """The voucher that a claim (epoch, sequence) issues."""
-
-    code: str
-    epoch: int
-    sequence: int
-    valid_from_ms: int
-    expires_at_ms: int
+"""SQLSTATE of data that cannot be: of a value that does not fit its column, found before Postgres has seen it."""
 
 
 async def settle(
@@ -109,57 +84,12 @@ async def copy_claims(
     connection: Any, campaign_no: int, claims: Sequence[Claim], vouchers: Sequence[VoucherRow]
 ) -> None:
     """Add claims and their vouchers, in the caller's transaction, which holds the cursor's row."""
-    await _copy(connection, "claims", _CLAIM_COLUMNS, _claim_rows(campaign_no, claims))
-    await _copy(connection, "vouchers", _VOUCHER_COLUMNS, _voucher_rows(campaign_no, vouchers))
-
-
-async def _copy(connection: Any, table: str, columns: Sequence[str], rows: Iterator[tuple[Any, ...]]) -> None:
     try:
-        await connection.copy_records_to_table(table, columns=columns, records=rows)
-    except (OverflowError, TypeError, ValueError) as error:
-        # A value that asyncpg could not encode; the message would quote it
-        raise LedgerRefused(f"a value does not fit a column of {table} ({type(error).__name__})", DATA) from error
-
-
-def _claim_rows(campaign_no: int, claims: Sequence[Claim]) -> Iterator[tuple[Any, ...]]:
-    moments = _Moments()
-    for claim in claims:
-        yield (
-            campaign_no,
-            claim.epoch,
-            claim.sequence,
-            claim.wave_no,
-            claim.offer_no,
-            claim.unit,
-            claim.nth,
-            claim.request_no,
-            claim.terms_version,
-            moments[claim.claimed_at_ms],
-            claim.claimant,
-            None if claim.account == claim.claimant else claim.account,
-            claim.code,
-        )
-
-
-def _voucher_rows(campaign_no: int, vouchers: Sequence[VoucherRow]) -> Iterator[tuple[Any, ...]]:
-    moments = _Moments()
-    for voucher in vouchers:
-        yield (
-            campaign_no,
-            voucher.code,
-            voucher.epoch,
-            voucher.sequence,
-            moments[voucher.valid_from_ms],
-            moments[voucher.expires_at_ms],
-        )
-
-
-class _Moments(dict[int, datetime]):
-    """Instants by their milliseconds, for one batch: the claims of one log entry share theirs."""
-
-    def __missing__(self, ms: int) -> datetime:
-        moment = self[ms] = instant(ms)
-        return moment
+        rows = claims_copy(campaign_no, claims), vouchers_copy(campaign_no, vouchers)
+    except (struct.error, OverflowError, TypeError, ValueError) as error:
+        raise LedgerRefused(f"a value does not fit its column ({type(error).__name__})", DATA) from error
+    await connection.copy_to_table("claims", columns=CLAIM_COLUMNS, source=rows[0], format="binary")
+    await connection.copy_to_table("vouchers", columns=VOUCHER_COLUMNS, source=rows[1], format="binary")
 
 
 async def keep_acts(connection: Any, cursor: Cursor, steps: Sequence[Step], held: Any) -> None:
@@ -168,6 +98,7 @@ async def keep_acts(connection: Any, cursor: Cursor, steps: Sequence[Step], held
     In the caller's transaction; `held` is the cursor's row, which it holds, with the end of the trail.
     """
     no, end = cursor.campaign_no, End(held["trail_position"], held["trail_hash"])
+    await refuse_overtaken(connection, cursor, (_act(entry) for entry, _ in steps))
     wave_nos = sorted({_act(entry).wave_no for entry, _ in steps})
     rows = await connection.fetch(_SQL["last_states"], no, wave_nos)
     states: dict[int, Told | None] = {row["wave_no"]: msgspec.json.decode(row["state"]) for row in rows}

@@ -12,7 +12,8 @@ from engine.domain.outcome import Claim
 from engine.errors import LedgerRefused, ShardBroken
 from engine.ledger.database import failures
 from engine.ledger.quarantine import Refusal, add_refusals, count_held, known_codes, lookup_text
-from engine.ledger.settlement import VoucherRow, copy_claims
+from engine.ledger.rows import VoucherRow
+from engine.ledger.settlement import copy_claims
 
 REFUSED_MAX = 10
 """Claims of one batch that may be refused. More of them are no mishap: something is wrong with the whole (DESIGN 5)."""

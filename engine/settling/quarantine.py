@@ -28,7 +28,7 @@ from engine.ledger.catalogues import read_catalogue, read_promises
 from engine.ledger.database import Ledger
 from engine.ledger.quarantine import Place, Quarantined, held_everywhere, read_quarantined
 from engine.ledger.quarantine_ends import Ended, settle_quarantined, void_quarantined
-from engine.ledger.settlement import VoucherRow
+from engine.ledger.rows import VoucherRow
 from engine.service import Loop
 from engine.telemetry import QUARANTINE_HELD, campaign_label
 

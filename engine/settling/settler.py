@@ -14,7 +14,8 @@ from engine.ledger.catalogues import Promises, read_promises
 from engine.ledger.cursors import Cursor
 from engine.ledger.database import Ledger
 from engine.ledger.quarantine import Place
-from engine.ledger.settlement import VoucherRow, settle
+from engine.ledger.rows import VoucherRow
+from engine.ledger.settlement import settle
 from engine.ledger.sieve import Sieve
 from engine.telemetry import QUARANTINED_CLAIMS, SETTLE_BATCH, SETTLE_SECONDS, SETTLED_CLAIMS, campaign_label
 from engine.telemetry.tracing import span

@@ -205,7 +205,10 @@ class Stage:
         looking = await asyncpg.connect(url)
         await looking.execute("checkpoint")
         with tempfile.TemporaryFile() as said:
-            writer = subprocess.Popen([sys.executable, "-m", "engine", "writer"], env=self._environment(url), stderr=said)
+            writer = subprocess.Popen(
+                [sys.executable, "-m", "engine", "writer"], env=self._environment(url), stderr=said
+            )
+            sys.stderr.write(f"writer {writer.pid}\n")  # for whoever wants to look into it
             try:
                 run = Run(looking, writer, self._postgres.child.pid, self._redis.child.pid)
                 await run.begin()

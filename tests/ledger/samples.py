@@ -11,7 +11,7 @@ from engine.domain.campaign import Campaign, Catalogue, Offer, Store, Validity, 
 from engine.domain.decisions import ActKind, ActLine, LogEntry, WaveFlag, WaveState
 from engine.domain.outcome import Claim
 from engine.domain.voucher import period
-from engine.ledger.settlement import VoucherRow
+from engine.ledger.rows import VoucherRow
 
 FUTURE = datetime(2090, 5, 1, 12, tzinfo=UTC)
 PAST = datetime(2021, 9, 17, 12, tzinfo=UTC)

@@ -14,7 +14,8 @@ from engine.ledger.claims import claims_of_claimant, counts
 from engine.ledger.cursors import Cursor, next_epoch, raise_epoch, read_cursor
 from engine.ledger.database import Ledger
 from engine.ledger.queries import load_queries
-from engine.ledger.settlement import VoucherRow, settle
+from engine.ledger.rows import VoucherRow
+from engine.ledger.settlement import settle
 from engine.settings import Settings
 from tests.ledger.proxy import CutProxy
 from tests.ledger.samples import (
