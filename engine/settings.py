@@ -134,7 +134,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     """Connections of one process. An idle one takes some 11 kB here and less than that in the kernel: 10,000 are 110 MB
     and twice what the process answers in a second. Each is a descriptor: where the hard limit (`ulimit -Hn`) does not
     leave as many, it is the limit. Full, the longest idle connection gives way to a new one."""
-    claim_lane: bool = False
+    claim_lane: bool = True
     """Whether plain requests of the crowd are answered without the way through aiohttp. The answers are the same."""
     connections_per_address_max: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
     """Of those, from one address (IPv6: one /64). 0, no limit: a mobile carrier puts thousands of users behind one."""
