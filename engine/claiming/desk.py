@@ -27,13 +27,13 @@ that is lost with its master later; whoever was told so has lost nothing, and wh
 """
 
 import asyncio
-import secrets
 import time
 from collections import deque
 
 import structlog
 
 from engine.claiming.clock import StoreClock
+from engine.claiming.draws import Draws
 from engine.claiming.pace import Pace
 from engine.claiming.presence import Presence
 from engine.claiming.waiting import Asker, Place, Trial, Waiting
@@ -95,6 +95,7 @@ class Desk:
         self._campaign = campaign
         self._code_prefix = code_prefix
         self._clock = clock
+        self._draw = Draws()
         self._settings = settings
         self._queue: deque[Waiting] = deque()
         self._deserted = 0
@@ -155,19 +156,21 @@ class Desk:
         if refusal is not None:
             asker.decided(refusal, self.epoch)
             return None
-        waiting = Waiting(ask, new_code(self._code_prefix, secrets.randbits), asker, now_s, self._forget)
+        waiting = Waiting(ask, new_code(self._code_prefix, self._draw), asker, now_s, self._forget)
         self._queue.append(waiting)
-        self._something.set()
+        if not self._something.is_set():
+            self._something.set()
         if presence is not None:
             presence.waits_for(waiting)
         return waiting
 
     def _shed(self, now_s: float) -> Refused | None:
         """`busy` at once, where the turn of one more would come too late or there is no place for it."""
-        wait_s = self._pace.wait_s(self.waiting // self._settings.claim_batch_max, now_s)
-        if self.waiting >= self._settings.claim_queue_max:
+        waiting, settings = len(self._queue) - self._deserted, self._settings
+        wait_s = self._pace.wait_s(waiting // settings.claim_batch_max, now_s)
+        if waiting >= settings.claim_queue_max:
             CLAIMS_SHED.labels("queue_full").inc()
-        elif wait_s * 1000 > min(self._settings.claim_wait_max_ms, self._settings.claim_deadline_ms):
+        elif wait_s * 1000 > settings.claim_wait_max_ms or wait_s * 1000 > settings.claim_deadline_ms:
             CLAIMS_SHED.labels("queue_slow").inc()
         else:
             return None

@@ -13,6 +13,7 @@ every single wrong character and every swap of two neighbours changes the sum.
 
 import hashlib
 from collections.abc import Callable
+from functools import lru_cache
 
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 PREFIX_LENGTH = 3
@@ -32,12 +33,37 @@ def new_code(prefix: str, draw: Callable[[int], int]) -> str:
 
     Five of the 37 check values have no character; such a body (13.5 % of draws) is drawn again.
     """
+    ahead = _prefix_value(prefix)
+    one, two, three, four, five, six = _PAIRS
     while True:
         number = draw(5 * _RANDOM_LENGTH)
-        body = prefix + "".join(ALPHABET[(number >> shift) & 31] for shift in range(0, 5 * _RANDOM_LENGTH, 5))
-        check = check_value(body)
+        a, a_value = one[number & 1023]
+        b, b_value = two[number >> 10 & 1023]
+        c, c_value = three[number >> 20 & 1023]
+        d, d_value = four[number >> 30 & 1023]
+        e, e_value = five[number >> 40 & 1023]
+        f, f_value = six[number >> 50]
+        check = (ahead + a_value + b_value + c_value + d_value + e_value + f_value) % _MODULUS
         if check < len(ALPHABET):
-            return body + ALPHABET[check]
+            return f"{prefix}{a}{b}{c}{d}{e}{f}{ALPHABET[check]}"
+
+
+@lru_cache(maxsize=256)  # a gateway makes codes of a few campaigns
+def _prefix_value(prefix: str) -> int:
+    return sum(place * _VALUES[character] for place, character in enumerate(prefix, start=1))
+
+
+def _pairs(place: int) -> list[tuple[str, int]]:
+    """What ten random bits are at that place and the next: two characters, and what they add to the check value."""
+    return [
+        (ALPHABET[low] + ALPHABET[high], place * low + (place + 1) * high)
+        for high in range(len(ALPHABET))
+        for low in range(len(ALPHABET))
+    ]
+
+
+_PAIRS = [_pairs(place) for place in range(PREFIX_LENGTH + 1, CODE_LENGTH, 2)]
+"""A code is made for every claim: two characters at a time take a third of the time that one by one does."""
 
 
 def is_code(code: str) -> bool:

@@ -67,9 +67,9 @@ class TicketBook:
         """Keys of 32 bytes, the newest first. Raises ValueError where there is none or one is short."""
         if not keys or any(len(key) != KEY_BYTES for key in keys):
             raise ValueError(f"tickets need one or more keys of {KEY_BYTES} bytes")
-        self._keys = {_key_id(key): key for key in reversed(keys)}
+        # A keyed hash that has read nothing yet: a copy of it takes half as long as a new one.
+        self._keyed = {_key_id(key): hashlib.blake2b(key=key, digest_size=_MAC_BYTES) for key in reversed(keys)}
         self._head = _FORMAT + _key_id(keys[0])
-        self._key = keys[0]
 
     def mint(self, ticket: Ticket) -> str:
         """The text of a ticket: letters, digits, `-` and `_`. Raises ValueError where a field holds a tab."""
@@ -86,18 +86,19 @@ class TicketBook:
         if any("\t" in field for field in fields):
             raise ValueError("a field of a ticket cannot hold a tab")
         text = self._head + base64.urlsafe_b64encode("\t".join(fields).encode()).decode().rstrip("=")
-        return text + _mac(self._key, text)
+        return text + _mac(self._keyed[self._head[1:]], text.encode()).decode()
 
     def read(self, text: str) -> Ticket | TicketFault:
         """The ticket behind this text, or why there is none. Never raises, whatever the text."""
         if not _HEAD_LENGTH + _MAC_LENGTH < len(text) <= TICKET_LENGTH_MAX or not text.isascii() or text[0] != _FORMAT:
             return TicketFault.FORGED
-        key = self._keys.get(text[1:_HEAD_LENGTH])
-        if key is None:
+        keyed = self._keyed.get(text[1:_HEAD_LENGTH])
+        if keyed is None:
             return TicketFault.KEY_GONE
-        if not hmac.compare_digest(_mac(key, text[:-_MAC_LENGTH]), text[-_MAC_LENGTH:]):
+        sent = text.encode()
+        if not hmac.compare_digest(_mac(keyed, sent[:-_MAC_LENGTH]), sent[-_MAC_LENGTH:]):
             return TicketFault.FORGED
-        return _fields(text[_HEAD_LENGTH:-_MAC_LENGTH])
+        return _fields(sent[_HEAD_LENGTH:-_MAC_LENGTH])
 
 
 def _key_id(key: bytes) -> str:
@@ -106,18 +107,21 @@ def _key_id(key: bytes) -> str:
     return base64.urlsafe_b64encode(digest).decode()
 
 
-def _mac(key: bytes, text: str) -> str:
-    digest = hashlib.blake2b(text.encode(), key=key, digest_size=_MAC_BYTES).digest()
-    return binascii.b2a_base64(digest, newline=False).translate(_TO_URL)[:_MAC_LENGTH].decode()
+def _mac(keyed: "hashlib.blake2b", text: bytes) -> bytes:
+    """The MAC as it is sent, by this hash that has read its key and nothing else."""
+    mac = keyed.copy()
+    mac.update(text)
+    return binascii.b2a_base64(mac.digest(), newline=False).translate(_TO_URL)[:_MAC_LENGTH]
 
 
 _TO_URL = bytes.maketrans(b"+/", b"-_")
+_FROM_URL = bytes.maketrans(b"-_", b"+/")
 
 
-def _fields(encoded: str) -> Ticket | TicketFault:
+def _fields(encoded: bytes) -> Ticket | TicketFault:
     """The fields of a ticket whose MAC was right; a format of ours that we cannot read is as good as forged."""
     try:
-        text = base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).decode()
+        text = binascii.a2b_base64(encoded.translate(_FROM_URL) + b"=" * (-len(encoded) % 4)).decode()
         campaign, wave, account, claimant, by, broken_rule, issued = text.split("\t")
         return Ticket(campaign, wave, account, claimant or account, _KINDS[by], broken_rule, int(issued))
     except (ValueError, KeyError):

@@ -169,6 +169,7 @@ class _Handlers:
         return self._respond("ready", request, Answer(200, "ok", PRIVATE, b'{"status":"ready"}'))
 
     async def metrics(self, request: web.Request) -> web.Response:
+        self._sender.tell()
         text = await asyncio.to_thread(metrics_text)  # with several workers it reads their files
         headers = (*BARE, ("Content-Type", METRICS_TYPE), ("Cache-Control", "no-store"))
         return self._respond("metrics", request, Answer(200, "ok", headers, text))

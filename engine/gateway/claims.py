@@ -199,7 +199,7 @@ class ClaimEndpoint:
         asker = asker_in(live, caller)
         if isinstance(asker, Problem):
             return _Refusal(asker, caller)
-        if asked.request_no > live.catalogue.claims_per_wave_max:
+        if asked.request_no > 1 and asked.request_no > live.catalogue.claims_per_wave_max:
             return _Refusal(bad_request_no(live.catalogue.claims_per_wave_max), caller)
         offers = offer_numbers(live, asked.offers)
         if isinstance(offers, Problem):

@@ -23,7 +23,6 @@ from engine.gateway.refusals import Problem, refuse
 from engine.gateway.request_ids import request_id_of
 from engine.gateway.requests import TIMEOUT, heading_of, response_of
 from engine.gateway.sending import Sender
-from engine.gateway.wire import last_words
 
 log = structlog.get_logger(__name__)
 
@@ -179,7 +178,7 @@ class Connection(web.RequestHandler):
             return
         heading = Heading(address=str((transport.get_extra_info("peername") or ("",))[0]), request_id=request_id_of(""))
         self.close()
-        transport.write(last_words(self._sender.complete("connection", heading, refuse(problem, ""))))
+        transport.write(self._sender.complete_bytes("connection", heading, refuse(problem, ""), is_last=True))
         self._half_close(transport)
 
     def _half_close(self, transport: asyncio.Transport) -> None:

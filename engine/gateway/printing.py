@@ -47,6 +47,9 @@ class ClaimPrinter:
     def __init__(self, board: BoardPart) -> None:
         self._board = board
         self._templates: dict[_Key, _Template] = {}
+        self._last_template: _Template | None = None
+        self._last_ms = 0
+        self._last_instants = (b"", b"")
 
     async def claim(self, catalogue: Catalogue, claim: Claim) -> bytes:
         """The `claim` object of answers."""
@@ -89,6 +92,14 @@ class ClaimPrinter:
         return template.voucher % (claim.code.encode(), claimed_at, expires_at, claim_id(claim.code).encode())
 
     def _instants(self, template: _Template, claim: Claim) -> tuple[bytes, bytes]:
+        """When it was claimed and when it expires: the same for a batch, mostly."""
+        if template is self._last_template and claim.claimed_at_ms == self._last_ms:
+            return self._last_instants
+        self._last_template, self._last_ms = template, claim.claimed_at_ms
+        self._last_instants = self._new_instants(template, claim)
+        return self._last_instants
+
+    def _new_instants(self, template: _Template, claim: Claim) -> tuple[bytes, bytes]:
         claimed_at = rfc3339(claim.claimed_at_ms, template.timezone)
         expires_at = template.expires_at
         if expires_at is None:

@@ -96,6 +96,7 @@ class Gateway:
         await self._runner.cleanup()
         await self._look.stop()
         await self._gauges.stop()
+        self._sender.tell()
 
     def _connection(self) -> Connection:
         server = self._runner.server
@@ -118,3 +119,4 @@ class Gateway:
         BOARD_AGE.set(self._board.age_ms() / 1000)
         self.load.look(_GAUGES_S)
         self._rates.tell()
+        self._sender.tell()

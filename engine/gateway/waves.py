@@ -12,6 +12,8 @@ from engine.gateway.refusals import Problem
 
 ID_LENGTH_MAX = 128
 """Characters; no campaign file can hold a longer id, so none is looked for."""
+_WAVES_KEPT_MAX = 1_000
+"""Waves whose offers are at hand, a few hundred bytes each; past it all are dropped and made again."""
 
 
 async def find_wave(board: BoardPart, wave: str) -> LiveWave | Problem:
@@ -54,10 +56,24 @@ def check_ticket(own: LiveWave | Problem, ticket: Ticket, wave: str) -> Problem 
 
 def offer_numbers(live: LiveWave, offers: tuple[str, ...]) -> tuple[int, ...] | Problem:
     """The numbers of these offers, in their order; all of them have to be in the wave."""
-    stock = live.wave.stock
-    known = {offer.id: offer.no for offer in live.catalogue.offers if offer.no in stock}
-    numbers = tuple(known.get(offer, -1) for offer in offers)
+    known = _offers_of(live)
+    numbers = tuple([known.get(offer, -1) for offer in offers])
     if -1 in numbers:
         unknown = presentable(offers[numbers.index(-1)])
         return Problem("unknown_offer", Words(f"this wave has no offer {unknown}", f"本批次没有券 {unknown}"))
+    return numbers
+
+
+_offers: dict[str, tuple[LiveWave, dict[str, int]]] = {}
+
+
+def _offers_of(live: LiveWave) -> dict[str, int]:
+    """Numbers of the wave's offers by id, made once for each reading of the board."""
+    of, numbers = _offers.get(live.wave.id, (None, {}))
+    if of is not live:
+        if len(_offers) >= _WAVES_KEPT_MAX:
+            _offers.clear()
+        stock = live.wave.stock
+        numbers = {offer.id: offer.no for offer in live.catalogue.offers if offer.no in stock}
+        _offers[live.wave.id] = live, numbers
     return numbers

@@ -17,7 +17,6 @@ from engine.gateway.connections import Connections, Phase
 from engine.gateway.lane.lane import Lane
 from engine.gateway.load import Load
 from engine.gateway.sending import Sender
-from engine.gateway.wire import as_bytes
 
 HELD_BYTES_MAX: Final = 65_536
 """Of requests that a client sends ahead while the lane has one of it under way; then its socket is not read."""
@@ -81,12 +80,12 @@ class LaneConnection(Connection):
         """It has an answer."""
         if self._asked is None:
             return
-        complete = self._sender.complete(*self._asked, answer)
-        transport, is_last = self._watch.transport, complete.close or self._all.draining
+        transport, is_last = self._watch.transport, answer.close or self._all.draining
+        data = self._sender.complete_bytes(*self._asked, answer, is_last=is_last)
         if transport is None or transport.is_closing():
             self._end()
             return
-        transport.write(as_bytes(complete, is_last=is_last))
+        transport.write(data)
         if is_last:
             self._end()
             self._half_close(transport)
