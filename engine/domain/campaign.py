@@ -242,6 +242,9 @@ class Catalogue(Struct, frozen=True):
     offers: tuple[CatalogueOffer, ...]
     waves: tuple[CatalogueWave, ...]
     sandbox: bool = False
+    applied_ms: int = 0
+    """When this revision was applied, by the ledger's clock; 0 where that is not known. A ledger that went back in time
+    gives a number once more, to another file: the later one counts."""
 
     @classmethod
     def of(
@@ -253,6 +256,7 @@ class Catalogue(Struct, frozen=True):
         campaign_no: int,
         revision: int,
         code_prefix: str,
+        applied_ms: int = 0,
     ) -> "Catalogue":
         """The rules of the campaign, with its offers and waves as they were numbered."""
         return cls(
@@ -270,6 +274,7 @@ class Catalogue(Struct, frozen=True):
             offers=tuple(offers),
             waves=tuple(waves),
             sandbox=campaign.sandbox,
+            applied_ms=applied_ms,
         )
 
     @classmethod

@@ -124,6 +124,8 @@ class ActLine(Struct, frozen=True):
     """The wave after the act; None for an act on the campaign."""
     rules: Rules | None = None
     """The campaign's rules after the act; None for an act on a wave."""
+    applied_ms: int = 0
+    """When the revision that this act put was applied; 0 for an act that puts none."""
 
 
 class LogEntry(Struct, frozen=True):

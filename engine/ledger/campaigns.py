@@ -63,6 +63,8 @@ class _Found(Struct, frozen=True):
     applied: str = ""
     """By whom and when it was applied last, in words."""
     trail_end: End = End(0, "")
+    put_revision: int = 0
+    """Of the last put that is settled; above the standing's where the ledger went back and lost that revision."""
 
 
 async def apply_campaign(
@@ -126,10 +128,10 @@ async def _find(connection: Any, campaign: Campaign, hold: bool = True) -> _Foun
     elsewhere = tuple(map(tuple, await connection.fetch(_SQL["waves_elsewhere"], ids, campaign.id)))
     if row is None:
         return _Found(await connection.fetchval(_SQL["next_campaign_no"]), None, Standing(), elsewhere)
-    no, trail_end = row["campaign_no"], End(0, "")
+    no, trail_end, put_revision = row["campaign_no"], End(0, ""), 0
     if hold:
         held = await connection.fetchrow(_SQL["hold_cursor"], no)
-        trail_end = End(held["trail_position"], held["trail_hash"])
+        trail_end, put_revision = End(held["trail_position"], held["trail_hash"]), held["revision"]
     before = _CAMPAIGN.decode(row["definition"])
     counted = before.cap != campaign.cap or before.sandbox != campaign.sandbox
     standing = Standing(
@@ -140,7 +142,7 @@ async def _find(connection: Any, campaign: Campaign, hold: bool = True) -> _Foun
         now=await connection.fetchval(_SQL["clock"]),
     )
     applied = f"applied by {row['applied_by']} at {row['applied_at']:%Y-%m-%d %H:%M:%S} UTC"
-    return _Found(no, before, standing, elsewhere, applied, trail_end)
+    return _Found(no, before, standing, elsewhere, applied, trail_end, put_revision)
 
 
 async def _wave_standings(connection: Any, campaign_no: int) -> dict[str, WaveStanding]:
@@ -185,7 +187,7 @@ def _plan(found: _Found, campaign: Campaign) -> Plan:
 
 
 async def _write(connection: Any, found: _Found, campaign: Campaign, actor: str) -> None:
-    no, revision = found.campaign_no, found.standing.revision + 1
+    no, revision = found.campaign_no, max(found.standing.revision, found.put_revision) + 1
     definition = msgspec.json.encode(campaign).decode()
     if found.definition is None:
         prefix = campaign_prefix(no)

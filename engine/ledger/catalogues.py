@@ -141,6 +141,7 @@ def _catalogue(row: Any, offers: list[Any], terms: list[Any], waves: list[Any], 
         campaign_no=row["campaign_no"],
         revision=row["revision"],
         code_prefix=row["code_prefix"],
+        applied_ms=unix_ms(row["applied_at"]),
     )
 
 

@@ -27,8 +27,9 @@ async def put_wave(
     *,
     now_ms: int = 0,
     after_act: int | None = None,
+    applied_ms: int = 0,
 ) -> bool:
-    """Put a wave's schedule, stock and terms.
+    """Put a wave's schedule, stock and terms, as a revision has them that was applied at `applied_ms`.
 
     What was done to it since stays (a pause, units rolled over, void tickets); a wave that is over stays as it is.
     One that has opened by `now_ms` of the store's clock keeps its opening and all of its stock; one that opens in
@@ -60,7 +61,7 @@ async def put_wave(
         opens_ms = 0 if before is None or has_opened(before) else before.opens_ms
         return Bounds(not_after_ms=opens_ms, after_act=after_act)
 
-    return await change_wave(store, campaign, wave_no, "put_wave", actor, change, bounds)
+    return await change_wave(store, campaign, wave_no, "put_wave", actor, change, bounds, applied_ms=applied_ms)
 
 
 def _opened(before: WaveState, state: WaveState) -> WaveState:

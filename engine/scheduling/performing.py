@@ -57,8 +57,10 @@ async def change_wave(
     actor: Actor,
     change: Callable[[WaveState | None], WaveState],
     bounds: Callable[[WaveState | None, WaveState], Bounds] = lambda _before, _after: Bounds(),
+    *,
+    applied_ms: int = 0,
 ) -> bool:
-    """Perform an act on a wave; False where the wave is so already.
+    """Perform an act on a wave; False where the wave is so already. `applied_ms`: of the revision that it puts.
 
     `change` gives the state that shall be, or raises ActRefused. Raises ActRefused (ActOutrun where `after_act`
     does not hold), LeaseLost, or a HotStoreError.
@@ -72,7 +74,7 @@ async def change_wave(
         # Waves are put before their campaign: a put, and what is done behind it, builds on the wave's newer revision.
         # The ledger takes it for newer than the apply then, and says what the hot store says.
         revision = max(shard.catalogue.revision, after.revision)
-        line = _line(shard, kind, actor, wave_no=wave_no, revision=revision, state=after)
+        line = _line(shard, kind, actor, wave_no=wave_no, revision=revision, state=after, applied_ms=applied_ms)
         return line, bounds(before, after)
 
     return await _perform(store, campaign, actor, line_of)
@@ -95,7 +97,9 @@ async def change_rules(
         if after == shard.rules and catalogue is None:
             return None
         revision = shard.catalogue.revision if catalogue is None else catalogue.revision
-        return _line(shard, kind, actor, revision=revision, rules=after), Bounds(after_act=after_act)
+        applied_ms = 0 if catalogue is None else catalogue.applied_ms
+        line = _line(shard, kind, actor, revision=revision, rules=after, applied_ms=applied_ms)
+        return line, Bounds(after_act=after_act)
 
     return await _perform(store, campaign, actor, line_of, catalogue)
 
@@ -168,6 +172,7 @@ def _line(
     wave_no: int = 0,
     state: WaveState | None = None,
     rules: Rules | None = None,
+    applied_ms: int = 0,
 ) -> ActLine:
     return ActLine(
         number=shard.act + 1,
@@ -179,4 +184,5 @@ def _line(
         revision=revision,
         state=state,
         rules=rules,
+        applied_ms=applied_ms,
     )

@@ -25,6 +25,7 @@ import structlog
 
 from engine.domain.campaign import Catalogue
 from engine.domain.decisions import WaveState
+from engine.domain.numbering import is_overtaken
 from engine.errors import ActOutrun, ActRefused, DropwaveError, LeaseLost, ShardBroken
 from engine.hotstore.forget import forgotten_claims
 from engine.hotstore.load import list_campaign, unbind
@@ -180,7 +181,12 @@ class Steward:
 
     async def _keep(self, catalogue: Catalogue, lease: Lease, *, listed: bool) -> None:
         shard = await read_shard(self._store, catalogue.id)
-        if shard is None or not shard.bound or await self._ledger_went_back(catalogue, shard):
+        if (
+            shard is None
+            or not shard.bound
+            or is_overtaken(shard.catalogue, catalogue)
+            or await self._ledger_went_back(catalogue, shard)
+        ):
             recovered = await self._recover(catalogue, lease.term)
             log.info("shard bound", campaign=catalogue.id, recovered=str(recovered))
             shard = await read_shard(self._store, catalogue.id)
@@ -211,7 +217,14 @@ class Steward:
         for wave in catalogue.waves:
             state = WaveState.of(catalogue, wave)
             last_act += await acts.put_wave(
-                self._store, catalogue.id, wave.no, state, actor, now_ms=shard.now_ms, after_act=last_act
+                self._store,
+                catalogue.id,
+                wave.no,
+                state,
+                actor,
+                now_ms=shard.now_ms,
+                after_act=last_act,
+                applied_ms=catalogue.applied_ms,
             )
         await acts.put_campaign(self._store, catalogue, actor, after_act=last_act)
         log.info("campaign put", campaign=catalogue.id, revision=catalogue.revision, waves=len(catalogue.waves))

@@ -26,6 +26,7 @@ from msgspec.structs import replace
 
 from engine.domain.campaign import Catalogue
 from engine.domain.decisions import WaveState
+from engine.domain.numbering import contradictions, is_overtaken
 from engine.domain.outcome import Claim
 from engine.errors import CursorMoved, LeaseLost, ShardBroken
 from engine.hotstore import load
@@ -37,6 +38,7 @@ from engine.ledger.cursors import Cursor, next_epoch, read_cursor
 from engine.ledger.database import Ledger
 from engine.ledger.epochs import last_of_epoch, latest_wave_states, read_stopped
 from engine.ledger.quarantine import voided_claims
+from engine.ledger.revisions import outdo_revision
 from engine.settings import Settings
 from engine.settling.refill import Refill, lacks, used
 from engine.settling.settler import Settler
@@ -134,6 +136,7 @@ class Recovery:
         for _ in range(TRIES_MAX):
             cursor = await read_cursor(self._ledger, catalogue.campaign_no)
             seen = await load.unbind(self._store, catalogue.id, term)
+            await self._know_again(catalogue, cursor)
             try:
                 if seen.epoch >= cursor.epoch:  # below it, the server is an old copy: the ledger knows better
                     cursor = await self._refill.catch_up(cursor, seen.epoch)
@@ -141,6 +144,25 @@ class Recovery:
             except CursorMoved:
                 continue
         raise CursorMoved(f"{catalogue.id}: the cursor moved {TRIES_MAX} times during a recovery")
+
+    async def _know_again(self, catalogue: Catalogue, cursor: Cursor) -> None:
+        """Raises ShardBroken where numbers of the shard mean something else in the ledger: its claims would be others.
+
+        Files that are applied to a ledger that went back are numbered anew. Where only the revision's number was given
+        once more, the later file gets a higher one, and is put.
+        """
+        shard = await read_shard(self._store, catalogue.id)
+        if shard is None:
+            return
+        waves = {wave_no: state.id for wave_no, state in shard.waves.items()}
+        found = contradictions(shard.catalogue, waves, catalogue)
+        if found:
+            raise ShardBroken(
+                f"{catalogue.id}: {found[0]}. The ledger went back, and other files were applied than before, or in "
+                "another order"
+            )
+        if is_overtaken(shard.catalogue, catalogue):
+            await outdo_revision(self._ledger, cursor, shard.catalogue.revision)
 
     async def _look(self, cursor: Cursor, seen: load.Unbound) -> tuple[Mapping[Place, OfferCount], ShardView | None]:
         """Ledger and shard, side by side. Raises ShardBroken where the ledger has less: it would sell units twice.

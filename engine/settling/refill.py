@@ -68,7 +68,10 @@ class Refill:
         shard = await read_shard(self._store, cursor.campaign)
         if shard is not None and cursor.epoch < shard.epoch == live_epoch:
             return await self._from_holders(cursor, shard)
-        followed = await self._follow_log(cursor, live_epoch)
+        try:
+            followed = await self._follow_log(cursor, live_epoch)
+        except LedgerRefused as error:
+            raise ShardBroken(f"{cursor.campaign}: the log contradicts the ledger: {error}") from error
         await self._void_again(followed.cursor)
         if shard is None or shard.epoch != live_epoch:  # keys are missing: nothing to refill from, the ledger is loaded
             if not followed.whole:

@@ -11,7 +11,7 @@ select coalesce(max(campaign_no) + 1, 0) from campaigns
 
 -- name: hold_cursor
 -- Settling of this campaign waits until the apply is done, so both see whole states of its waves.
-select trail_position, trail_hash from cursors where campaign_no = $1 for update
+select trail_position, trail_hash, revision from cursors where campaign_no = $1 for update
 
 -- name: clock
 select clock_timestamp()
@@ -52,7 +52,7 @@ insert into campaigns (campaign_no, id, code_prefix, revision, definition, appli
 values ($1, $2, $3, 1, $4, $5)
 
 -- name: update_campaign
-update campaigns set revision = $2, definition = $3, applied_by = $4, applied_at = now()
+update campaigns set revision = $2, definition = $3, applied_by = $4, applied_at = clock_timestamp()
 where campaign_no = $1
 
 -- name: insert_cursor

@@ -1,6 +1,6 @@
 -- name: campaigns
 -- $1: one campaign's id, or null for all.
-select campaign_no, id, code_prefix, revision, definition
+select campaign_no, id, code_prefix, revision, definition, applied_at
 from campaigns
 where $1::text is null or id = $1
 order by campaign_no
