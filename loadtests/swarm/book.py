@@ -22,7 +22,7 @@ CHECKED_MAX: Final = 2_000
 class Standing:
     """What one account was told of its claim so far. `number` is the account's in its worker."""
 
-    __slots__ = ("account", "granted", "is_open", "news", "number", "refusal")
+    __slots__ = ("account", "granted", "is_open", "is_wronged", "news", "number", "refusal")
 
     def __init__(self, account: str, number: int) -> None:
         self.account = account
@@ -34,6 +34,8 @@ class Standing:
         """Whether some request went unanswered: then a claim may exist that nobody was told of."""
         self.refusal = ""
         """The last one that was final."""
+        self.is_wronged = False
+        """Whether a look at its own claims has found something wrong: that is counted once."""
 
 
 class Asking(NamedTuple):
@@ -119,21 +121,25 @@ class Book:
 
     def see_own_claims(self, standing: Standing, shown: list[ToldClaim]) -> str:
         """What `GET …/claims` shows a user who is told of nothing else meanwhile. What is wrong with it, in words."""
-        granted = standing.granted
-        if granted is None:
-            if standing.refusal in ("already_claimed", "limit_reached"):
-                return "" if shown else self._add(kinds.HELD_BY_NOBODY, standing.account)
-            if shown and standing.refusal and not standing.is_open and self._is_fresh:
-                return self._add(kinds.HELD_ALL_THE_SAME, f"{standing.account} ({standing.refusal})")
+        kind, more = self._wrong_with(standing, shown)
+        if kind is None or standing.is_wronged:
             return ""
+        standing.is_wronged = True
+        return self._add(kind, standing.account + more)
+
+    def _wrong_with(self, standing: Standing, shown: list[ToldClaim]) -> tuple[kinds.Kind | None, str]:
+        granted, refusal = standing.granted, standing.refusal
+        if granted is None:
+            if refusal in ("already_claimed", "limit_reached"):
+                return (None if shown else kinds.HELD_BY_NOBODY), ""
+            is_strange = shown and refusal and not standing.is_open and self._is_fresh
+            return (kinds.HELD_ALL_THE_SAME if is_strange else None), f" ({refusal})"
         same = [claim for claim in shown if claim.id == granted.id]
         if not same:
-            return self._add(kinds.LOST, standing.account)
+            return kinds.LOST, ""
         if same[0] != granted:
-            return self._add(kinds.OTHERWISE, standing.account)
-        if len(shown) > 1 and self._is_fresh:
-            return self._add(kinds.GRANTED_TWICE, standing.account)
-        return ""
+            return kinds.OTHERWISE, ""
+        return (kinds.GRANTED_TWICE if len(shown) > 1 and self._is_fresh else None), ""
 
     def _hear_claim(self, asking: Asking, told: Told, claim: ToldClaim) -> str:
         standing, wrong = asking.standing, []

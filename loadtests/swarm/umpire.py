@@ -60,7 +60,7 @@ class Umpire:
         assert options is not None
         self._tally, self.visits = Tally(), {}
         self._environment.process_exit_code = NOT_KNOWN  # should it end before it is judged
-        self._workers = self._workers_there()
+        self._workers = self._answering()
         seed = options.seed or secrets.randbelow(2**31)
         _say(f"seed {seed} (--seed {seed} repeats what the users want, not how they interleave)")
         try:
@@ -117,14 +117,17 @@ class Umpire:
         assert runner is not None
         runner.send_message(CLOSE)
         ends_s = time.monotonic() + HAND_IN_S
-        while self._workers & self._workers_there() - self._tally.handed_in.keys() and time.monotonic() < ends_s:
+        while self._workers & self._answering() - self._tally.handed_in.keys() and time.monotonic() < ends_s:
             gevent.sleep(_LOOK_S)
         lacking = sorted(self._workers - self._tally.handed_in.keys())
         return [f"worker {index} is gone, and with it what its users were told" for index in lacking]
 
-    def _workers_there(self) -> set[int]:
+    def _answering(self) -> set[int]:
+        """Workers that give signs of life."""
         runner = self._environment.runner
-        return {self._index(client_id) for client_id in runner.clients} if isinstance(runner, MasterRunner) else set()
+        if not isinstance(runner, MasterRunner):
+            return set()
+        return {self._index(each.id) for each in runner.clients.all if each not in runner.clients.missing}
 
     def _index(self, client_id: str) -> int:
         """Each process that comes has one of its own for as long as the master lives."""
