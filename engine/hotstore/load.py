@@ -4,6 +4,7 @@ Each step carries the term of the steward's lease; a steward that slept too long
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 from msgspec import Struct
 
@@ -22,11 +23,20 @@ DROPPED_PER_CALL = 1_000
 """Keys freed in one step; three an epoch, and more than two epochs are there only after loads that broke off."""
 
 
+Ends = Mapping[int, int]
+"""The last number of each epoch that came right before the live one, as far as they are known without a gap. A ledger
+that goes back over an epoch's end is told by it whether a trimmed log still has everything. In `head`: "7-120 8-3"."""
+ENDS_MAX = 16
+"""Epochs whose ends are kept: a Redis that restarts again and again has as many within what a log reaches back."""
+NO_ENDS: Ends = MappingProxyType({})
+
+
 class Unbound(Struct, frozen=True):
     """What the steward saw when it unbound a shard: epoch of the keys that are there (0: none), and the server."""
 
     epoch: int
     incarnation: str
+    ends: Ends = NO_ENDS
 
 
 class Contents(Struct, frozen=True):
@@ -46,8 +56,9 @@ class Contents(Struct, frozen=True):
 
 async def unbind(store: HotStore, campaign: str, term: int) -> Unbound:
     """Step 0: from here on nobody decides in this shard."""
-    _, (_, epoch, incarnation) = await UNBIND.run(store, [keys.head(campaign)], [term])
-    return Unbound(int(epoch), incarnation.decode())
+    _, (_, epoch, incarnation, ends) = await UNBIND.run(store, [keys.head(campaign)], [term])
+    places = [place.split("-") for place in ends.decode().split()]
+    return Unbound(int(epoch), incarnation.decode(), {int(ended): int(last) for ended, last in places})
 
 
 async def begin_epoch(store: HotStore, campaign: str, epoch: int, term: int) -> None:
@@ -102,7 +113,15 @@ async def load_holders(
 
 
 async def bind(
-    store: HotStore, campaign: str, epoch: int, term: int, incarnation: str, claimants: int, old_epoch: int = 0
+    store: HotStore,
+    campaign: str,
+    epoch: int,
+    term: int,
+    incarnation: str,
+    claimants: int,
+    old_epoch: int = 0,
+    *,
+    ends: Ends = NO_ENDS,
 ) -> None:
     """The flip; the keys of the epoch that was live are freed with it (0: there was none).
 
@@ -113,14 +132,22 @@ async def bind(
     status, _ = await BIND.run(
         store,
         [shard.head, shard.meta, shard.left, shard.holders, old.meta, old.left, old.holders],
-        [term, epoch, incarnation, claimants],
+        [term, epoch, incarnation, claimants, _text(ends)],
     )
     if status != "ok":
         raise HotStoreError(f"could not bind epoch {epoch} of {campaign}: {status}")
 
 
 async def rebind(
-    store: HotStore, campaign: str, old_epoch: int, last: int, epoch: int, term: int, incarnation: str
+    store: HotStore,
+    campaign: str,
+    old_epoch: int,
+    last: int,
+    epoch: int,
+    term: int,
+    incarnation: str,
+    *,
+    ends: Ends = NO_ENDS,
 ) -> None:
     """The shard lost nothing: it goes on under the new epoch as it is."""
     old, new = keys.shard(campaign, old_epoch), keys.shard(campaign, epoch)
@@ -128,7 +155,7 @@ async def rebind(
     status, _ = await REBIND.run(
         store,
         [old.head, old.meta, old.left, old.holders, new.meta, new.left, new.holders],
-        [term, epoch, incarnation, old_epoch, last],
+        [term, epoch, incarnation, old_epoch, last, _text(ends)],
     )
     if status != "ok":
         raise HotStoreError(f"could not rebind epoch {epoch} of {campaign}: {status}")
@@ -185,3 +212,7 @@ async def _load(store: HotStore, head: str, key: str, term: int, epoch: int, fie
         status, _ = await LOAD.run(store, [head, key], [term, epoch, *flat])
         if status != "ok":
             raise HotStoreError(f"could not load into {key}: epoch {epoch} is {status} already")
+
+
+def _text(ends: Ends) -> str:
+    return " ".join(f"{epoch}-{last}" for epoch, last in sorted(ends.items())[-ENDS_MAX:])

@@ -112,7 +112,8 @@ class Recovery:
         ledger_counts, shard = await self._look(cursor, seen)
         claims = sum(count.claims for count in ledger_counts.values())
         if shard is not None and await self._lost_nothing(cursor, shard, ledger_counts):
-            await load.rebind(self._store, campaign, shard.epoch, shard.last, cursor.epoch, term, seen.incarnation)
+            place = (shard.epoch, shard.last)
+            await load.rebind(self._store, campaign, *place, cursor.epoch, term, seen.incarnation, ends=seen.ends)
             loaded = False
         else:
             await self._load(catalogue, cursor, term, seen, ledger_counts)
@@ -139,8 +140,10 @@ class Recovery:
             await self._know_again(catalogue, cursor)
             try:
                 if seen.epoch >= cursor.epoch:  # below it, the server is an old copy: the ledger knows better
-                    cursor = await self._refill.catch_up(cursor, seen.epoch)
-                return seen, await next_epoch(self._ledger, cursor)
+                    cursor = await self._refill.catch_up(cursor, seen)
+                # Of an old copy it is not known which epochs came after it, and had decisions.
+                ends = {**seen.ends, cursor.epoch: cursor.last} if seen.epoch == cursor.epoch else load.NO_ENDS
+                return replace(seen, ends=ends), await next_epoch(self._ledger, cursor)
             except CursorMoved:
                 continue
         raise CursorMoved(f"{catalogue.id}: the cursor moved {TRIES_MAX} times during a recovery")
@@ -228,7 +231,8 @@ class Recovery:
         await load.load_contents(self._store, campaign, epoch, term, contents)
         voided = await voided_claims(self._ledger, catalogue.campaign_no)
         await keep_voided(self._store, campaign, term, list(voided.values()))
-        await load.bind(self._store, campaign, epoch, term, seen.incarnation, loaded.claimants, seen.epoch)
+        claimants = loaded.claimants
+        await load.bind(self._store, campaign, epoch, term, seen.incarnation, claimants, seen.epoch, ends=seen.ends)
 
     async def _load_holders(self, catalogue: Catalogue, epoch: int, term: int) -> Loaded:
         """All claims, counted; each chunk holds all claims of its claimants."""

@@ -22,6 +22,7 @@ from engine.domain.decisions import LogEntry
 from engine.domain.outcome import Claim
 from engine.errors import LedgerRefused, ShardBroken
 from engine.hotstore.forget import forgotten_claims
+from engine.hotstore.load import Ends, Unbound
 from engine.hotstore.log import read_log
 from engine.hotstore.store import HotStore
 from engine.hotstore.view import ShardView, read_holders, read_shard
@@ -59,21 +60,21 @@ class Refill:
         self._settler = settler
         self._settings = settings
 
-    async def catch_up(self, cursor: Cursor, live_epoch: int) -> Cursor:
+    async def catch_up(self, cursor: Cursor, seen: Unbound) -> Cursor:
         """The cursor in the shard's epoch, with all that the shard has behind it.
 
-        `live_epoch` is the epoch of the shard's keys, not below the cursor's. Raises CursorMoved where somebody else
+        `seen.epoch` is the epoch of the shard's keys, not below the cursor's. Raises CursorMoved where somebody else
         moved the cursor, ShardBroken where shard and ledger contradict each other, or what the stores raise.
         """
         shard = await read_shard(self._store, cursor.campaign)
-        if shard is not None and cursor.epoch < shard.epoch == live_epoch:
+        if shard is not None and cursor.epoch < shard.epoch == seen.epoch:
             return await self._from_holders(cursor, shard)
         try:
-            followed = await self._follow_log(cursor, live_epoch)
+            followed = await self._follow_log(cursor, seen)
         except LedgerRefused as error:
             raise ShardBroken(f"{cursor.campaign}: the log contradicts the ledger: {error}") from error
         await self._void_again(followed.cursor)
-        if shard is None or shard.epoch != live_epoch:  # keys are missing: nothing to refill from, the ledger is loaded
+        if shard is None or shard.epoch != seen.epoch:  # keys are missing: nothing to refill from, the ledger is loaded
             if not followed.whole:
                 raise ShardBroken(
                     f"{cursor.campaign}: the log does not reach back to {_place(followed.cursor)}, "
@@ -85,24 +86,22 @@ class Refill:
             return followed.cursor
         return await self._from_holders(followed.cursor, shard)
 
-    async def _follow_log(self, cursor: Cursor, live_epoch: int) -> Followed:
-        """Settle what the log has behind the cursor.
+    async def _follow_log(self, cursor: Cursor, seen: Unbound) -> Followed:
+        """Settle what the log has behind the cursor, over the ends of epochs as far as these are known.
 
-        An epoch is taken to end where the log goes on with another one's first: where keys of the shard are missing,
-        there is nothing better to go by.
+        A log that was trimmed to where an epoch begins looks whole, whatever the one before it has had.
         """
         while True:
             entries = await read_log(self._store, cursor.campaign, cursor.place, self._settings.log_entries_max)
             if entries and (entries[0].epoch, entries[0].first) == (cursor.epoch, cursor.last + 1):
                 cursor = await self._settler.settle(cursor, entries)
-            elif entries and entries[0].epoch > cursor.epoch and entries[0].first == 1:
-                cursor = await raise_epoch(self._ledger, cursor, entries[0].epoch)
-            elif entries:
+                continue
+            begins = (entries[0].epoch, entries[0].first) if entries else (seen.epoch, 1)
+            if begins[0] == cursor.epoch:
+                return Followed(cursor, whole=not entries)
+            if begins[1] != 1 or not _ends_at(cursor.place, begins[0], seen.ends):
                 return Followed(cursor, whole=False)
-            elif cursor.epoch < live_epoch:
-                return Followed(await raise_epoch(self._ledger, cursor, live_epoch), whole=True)
-            else:
-                return Followed(cursor, whole=True)
+            cursor = await raise_epoch(self._ledger, cursor, begins[0])
 
     async def _from_holders(self, cursor: Cursor, shard: ShardView) -> Cursor:
         log.warning("ledger is refilled from the holders", campaign=cursor.campaign, behind=_place(cursor))
@@ -200,6 +199,12 @@ def used(shard: ShardView) -> dict[Place, int]:
 
 def _unit_max(count: OfferCount | None) -> int:
     return count.unit_max if count else 0
+
+
+def _ends_at(place: tuple[int, int], next_epoch: int, ends: Ends) -> bool:
+    """Whether that is the end of its epoch, and no decision lies between it and the next one that the log has."""
+    between = [ends[epoch] for epoch in ends if place[0] < epoch < next_epoch]
+    return ends.get(place[0]) == place[1] and not any(between)
 
 
 def _put(shard: ShardView) -> ledger_refill.Put:

@@ -13,7 +13,7 @@ from engine.domain.campaign import Limit
 from engine.domain.outcome import Claim, Claimed, RefusalCode, Refused
 from engine.errors import CursorMoved, HotStoreError, LeaseLost, ShardBroken
 from engine.hotstore import keys, load
-from engine.hotstore.log import read_log
+from engine.hotstore.log import read_log, trim_log
 from engine.hotstore.scripts import Fenced, OtherEpoch
 from engine.hotstore.store import HotStore
 from engine.hotstore.view import loaded_campaigns, read_shard
@@ -556,6 +556,55 @@ async def test_a_log_that_was_trimmed_to_where_an_epoch_began_hides_no_claim(sta
     )
     await stage.recover()
     assert await stage.settled_claims() == claims
+    await stage.whole()
+
+
+@pytest.mark.parametrize("decides", [True, False], ids=["the next epoch has decisions", "it has none"])
+async def test_a_log_that_hides_the_end_of_an_epoch_is_not_taken_for_whole(stage: Stage, decides: bool) -> None:
+    """Keys of the shard are missing, so the holders cannot help: a person has to know that something is.
+
+    An entry of many claims fills a node of the stream, and trimming drops whole nodes: it can end where an epoch does.
+    """
+    await stage.settle()
+    first = stage.drop.epoch
+    await stage.drop.batch(*(ask(f"{nth}".ljust(400, "x"), wave=1 + nth % 2) for nth in range(14)))
+    await stage.settle()
+    await stage.recover()
+    if decides:
+        await stage.drop.granted(ask("in the new epoch", wave=2))
+    await trim_log(stage.store, "spring", (stage.drop.epoch, 0))
+    kept = await stage.drop.log()
+    assert [entry.epoch for entry in kept] == [stage.drop.epoch] * decides
+    await _back_in_time(
+        stage,
+        "delete from vouchers where sequence > 8",
+        "delete from claims where sequence > 8",
+        f"update cursors set epoch = {first}, last = 8",
+    )
+    await stage.store.call("DEL", stage.drop.keys.holders)
+    await _stays_unbound(stage, "the log does not reach back to .*-8, and keys of the shard are missing")
+
+
+@pytest.mark.parametrize("epochs", [1, 3])
+async def test_a_log_that_has_the_end_of_an_epoch_is_followed_over_it(stage: Stage, epochs: int) -> None:
+    await stage.settle()
+    first = stage.drop.epoch
+    for nth in range(epochs):
+        await stage.recover()
+        if nth != 1:
+            await stage.drop.granted(ask(f"in the new epoch {nth}"))
+    await stage.settle()
+    claims = await stage.held_claims()
+    await _back_in_time(
+        stage,
+        f"delete from vouchers where epoch > {first} or sequence > 8",
+        f"delete from claims where epoch > {first} or sequence > 8",
+        f"update cursors set epoch = {first}, last = 8",
+    )
+    await stage.store.call("DEL", stage.drop.keys.holders)
+    assert (await stage.recover()).loaded
+    assert await stage.held_claims() == claims
+    await stage.settle()
     await stage.whole()
 
 

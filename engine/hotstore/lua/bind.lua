@@ -3,6 +3,7 @@
 -- KEYS  1 head  2 meta  3 left  4 holders of the new epoch  5 to 7 the same of the one that was live: freed with the
 --       flip, so that a steward that dies behind it leaves nothing that nobody would come back for
 -- ARGV  1 term of the steward's lease  2 epoch  3 incarnation the steward saw  4 claimants that were loaded
+--       5 where the epochs before it ended (hotstore/load.py, Ends)
 -- REPLY {'ok', now_ms}, {'lease', now_ms}, {'live', now_ms}
 --       {'changed', now_ms}   another server answers, or keys are missing: begin again
 -- include fence.lua
@@ -15,6 +16,6 @@ if incarnation() ~= ARGV[3] or redis.call('EXISTS', KEYS[2], KEYS[3], KEYS[4]) ~
     or redis.call('HLEN', KEYS[4]) ~= tonumber(ARGV[4]) + 1 then  -- one more: the marker
   return {'changed', whole(now)}
 end
-redis.call('HSET', head, 'epoch', epoch, 'incarnation', ARGV[3], 'lease', term, 'settled', '0')
+redis.call('HSET', head, 'epoch', epoch, 'incarnation', ARGV[3], 'lease', term, 'settled', '0', 'ends', ARGV[5])
 redis.call('UNLINK', KEYS[5], KEYS[6], KEYS[7])
 return {'ok', whole(now)}

@@ -3,6 +3,7 @@
 --
 -- KEYS  1 head  2 to 4 meta, left, holders of the old epoch  5 to 7 the same of the new one
 -- ARGV  1 term of the steward's lease  2 new epoch  3 incarnation the steward saw  4 old epoch  5 its last number
+--       6 where the epochs before the new one ended (hotstore/load.py, Ends)
 -- REPLY {'ok', now_ms}, {'lease', now_ms}, {'changed', now_ms}
 -- include fence.lua
 
@@ -16,5 +17,5 @@ if incarnation() ~= ARGV[3] or redis.call('HGET', head, 'epoch') ~= ARGV[4]
 end
 for place = 2, 4 do redis.call('RENAME', KEYS[place], KEYS[place + 3]) end
 redis.call('HSET', KEYS[5], 'last', '0')
-redis.call('HSET', head, 'epoch', ARGV[2], 'incarnation', ARGV[3], 'lease', term, 'settled', '0')
+redis.call('HSET', head, 'epoch', ARGV[2], 'incarnation', ARGV[3], 'lease', term, 'settled', '0', 'ends', ARGV[6])
 return {'ok', whole(now)}

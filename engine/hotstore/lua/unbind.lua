@@ -2,7 +2,7 @@
 --
 -- KEYS  1 head
 -- ARGV  1 term of the steward's lease
--- REPLY {'ok', now_ms, epoch or '0', incarnation of this server}, {'lease', now_ms}, {'replica', now_ms}
+-- REPLY {'ok', now_ms, epoch or '0', incarnation of this server, ends}, {'lease', now_ms}, {'replica', now_ms}
 -- include fence.lua
 
 local now = store_time_ms()
@@ -10,4 +10,5 @@ local here = incarnation()
 if not here then return {'replica', whole(now)} end
 if lease_lost(KEYS[1], ARGV[1]) then return {'lease', whole(now)} end
 redis.call('HSET', KEYS[1], 'incarnation', '', 'lease', ARGV[1])
-return {'ok', whole(now), redis.call('HGET', KEYS[1], 'epoch') or '0', here}
+local seen = redis.call('HMGET', KEYS[1], 'epoch', 'ends')
+return {'ok', whole(now), seen[1] or '0', here, seen[2] or ''}
