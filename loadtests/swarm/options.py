@@ -5,8 +5,7 @@ from locust.argument_parser import LocustArgumentParser
 
 def add_options(parser: LocustArgumentParser) -> None:
     """The master sends them to its workers, so nothing here is a secret (accounts.py)."""
-    group = parser.add_argument_group("Dropwave")
-    add = group.add_argument
+    add = parser.add_argument  # not of a group: what a group adds does not stand in the web page
     add("--wave", default="", help="Claim in this wave. Else: in a sandbox campaign of the run's own")
     add("--offers", default="", help="Of --wave, with commas between them. Else: all of it")
     add("--stock", type=int, default=0, help="Units of the run's own wave. 0: as the shape has it")
