@@ -17,12 +17,12 @@ from locust.runners import MasterRunner, WorkerRunner
 
 from engine.errors import DropwaveError
 from loadtests.swarm.accounts import Accounts, Tokens, Who
-from loadtests.swarm.book import Book
+from loadtests.swarm.book import Book, Standing
 from loadtests.swarm.checking import check_own_claims
 from loadtests.swarm.plan import Plan
 from loadtests.swarm.stage import Stage
 from loadtests.swarm.tally import Checks, parts_of
-from loadtests.swarm.umpire import BOOK, CLOSE, UNDER_WAY_S, Umpire, refuse, stop
+from loadtests.swarm.umpire import BOOK, CLOSE, UNDER_WAY_S, VISITS, Umpire, refuse, stop
 
 WITHOUT_SHAPE_S: Final = 60.0
 """A run that has neither a shape nor a --run-time ends after this."""
@@ -66,11 +66,10 @@ class Load:
         _take_defaults(environment)
         self._umpire = None if isinstance(runner, WorkerRunner) else Umpire(environment, tokens)
         environment.events.test_start.add_listener(self._start)
-        environment.events.report_to_master.add_listener(self._report)
         if self._umpire is not None:
             runner.register_message(BOOK, self._umpire.take)
             environment.events.worker_connect.add_listener(self._umpire.greet)
-            environment.events.worker_report.add_listener(self._umpire.hear_of)
+            runner.register_message(VISITS, self._umpire.hear_of)
             environment.events.test_stopping.add_listener(self._end)
             environment.events.quitting.add_listener(self._end)
         if isinstance(runner, WorkerRunner):
@@ -85,8 +84,15 @@ class Load:
         """Whether that many visits of this run have ended. Asked where the shape is."""
         if self._umpire is None or self._umpire.is_over:
             return False
-        here = self.crowd.book.visits if self.crowd else 0
-        return here + sum(self._umpire.visits.values()) >= users
+        return sum(self._umpire.visits.values()) >= users
+
+    def end_visit(self, crowd: Crowd, standing: Standing) -> None:
+        """A user has come to the end. Told to the master once all users of this process have, and no more come."""
+        crowd.book.end(standing)
+        runner = self._environment.runner
+        assert runner is not None
+        if not crowd.plan.renews and crowd.book.visits >= runner.user_count:
+            runner.send_message(VISITS, crowd.book.visits)
 
     def _start(self, environment: Environment, **_rest: Any) -> None:
         """Of every run; there may be several in one process, from the web page."""
@@ -105,9 +111,6 @@ class Load:
             self.crowd = Crowd(stage, Accounts(self._tokens, stage.mark, worker, stage.shares, who), worker)
         except DropwaveError as error:
             refuse(environment, error)
-
-    def _report(self, data: dict[str, Any], **_rest: Any) -> None:
-        data["dropwave_visits"] = self.crowd.book.visits if self.crowd else 0
 
     def _close(self, environment: Environment, **_rest: Any) -> None:
         """The master wants the book."""

@@ -26,6 +26,8 @@ CLOSE: Final = "dropwave close the book"
 """The message to workers that ends a run."""
 BOOK: Final = "dropwave book"
 """A worker's answer, in parts."""
+VISITS: Final = "dropwave visits"
+"""From a worker whose users have all ended their visits."""
 UNDER_WAY_S: Final = 20.0
 """For requests under way at the end: longer than a user waits for an answer."""
 HAND_IN_S: Final = UNDER_WAY_S + CHECK_S + 10.0
@@ -42,7 +44,7 @@ class Umpire:
         self._environment = environment
         self._tokens = tokens
         self.visits: dict[str, int] = {}
-        """How many have ended, by the id of each worker that reports some."""
+        """How many have ended, by the id of each worker whose users have all come to the end."""
         self._workers: set[int] = set()
         """Indexes of all that took part in this run, with those that went or were replaced."""
         self._once = gevent.lock.BoundedSemaphore(1)
@@ -83,9 +85,9 @@ class Umpire:
         """A worker that comes."""
         self._workers.add(self._index(client_id))
 
-    def hear_of(self, client_id: str, data: dict[str, Any], **_rest: Any) -> None:
-        """A worker's regular report."""
-        self.visits[client_id] = data.get("dropwave_visits", 0)
+    def hear_of(self, msg: Message, **_rest: Any) -> None:
+        """All users of a worker have ended their visits, so many."""
+        self.visits[msg.node_id] = msg.data
 
     def take(self, msg: Message, **_rest: Any) -> None:
         """A part of a worker's book."""

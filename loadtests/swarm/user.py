@@ -39,7 +39,7 @@ class Claimant(FastHttpUser):
         try:
             visit.make()
         finally:
-            crowd.book.end(visit.standing)
+            Load.here.end_visit(crowd, visit.standing)
         while not crowd.plan.renews:
             gevent.sleep(draw.expovariate(1 / (_LOOKS_ON * crowd.plan.look_s)))
             phone.look()

@@ -1,5 +1,6 @@
 """Workers have users of their own, also those that stand in for others."""
 
+import os
 from pathlib import Path
 
 import jwt
@@ -14,6 +15,8 @@ MADE = Tokens({})
 
 @pytest.fixture(autouse=True)
 def secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("DROPWAVE_")]:
+        monkeypatch.delenv(name)
     monkeypatch.setenv("DROPWAVE_JWT_SECRET", SECRET)
     monkeypatch.setenv("DROPWAVE_JWT_AUDIENCE", "shop")
 
