@@ -29,6 +29,7 @@ that is lost with its master later; whoever was told so has lost nothing, and wh
 import asyncio
 import time
 from collections import deque
+from collections.abc import Callable
 
 import structlog
 
@@ -36,7 +37,7 @@ from engine.claiming.clock import StoreClock
 from engine.claiming.draws import Draws
 from engine.claiming.pace import Pace
 from engine.claiming.presence import Presence
-from engine.claiming.waiting import Asker, Place, Trial, Waiting
+from engine.claiming.waiting import Awaited, Place, Trial, Waiting
 from engine.domain.codes import new_code
 from engine.domain.outcome import Ask, Claimed, Outcome, RefusalCode, Refused
 from engine.errors import HotStoreError, HotStoreUnavailable
@@ -89,9 +90,18 @@ class Desk:
     """The desk of one campaign's shard in this process. A service: `stop` answers all that was accepted."""
 
     def __init__(
-        self, store: HotStore, campaign: str, code_prefix: str, epoch: int, clock: StoreClock, settings: Settings
+        self,
+        store: HotStore,
+        campaign: str,
+        code_prefix: str,
+        epoch: int,
+        clock: StoreClock,
+        settings: Settings,
+        keeps_promise: Callable[[], bool] = lambda: True,
     ) -> None:
+        """`keeps_promise`: as for `Desks`."""
         self._store = store
+        self._keeps_promise = keeps_promise
         self._campaign = campaign
         self._code_prefix = code_prefix
         self._clock = clock
@@ -137,32 +147,28 @@ class Desk:
 
         CancelledError where the client leaves: in the queue it is forgotten, once it is sent it is decided for nobody.
         """
-        asker = _Awaiting()
-        waiting = self.take(ask, asker, presence)
+        waiting = Awaited(ask)
+        self.take(waiting, presence)
         try:
-            return await asker.outcome
+            return await waiting.outcome, waiting.epoch
         except asyncio.CancelledError:
-            if waiting is not None:
-                waiting.cancel()
+            waiting.cancel()
             raise
 
-    def take(self, ask: Ask, asker: Asker, presence: Presence | None = None) -> Waiting | None:
-        """Take an ask in; the asker hears what comes of it as `decided` has it, without a task for each ask.
-
-        None: it has heard already, that this desk is too busy.
-        """
+    def take(self, waiting: Waiting, presence: Presence | None = None) -> None:
+        """As `decided`, without a task: `waiting` hears what comes of it, perhaps before this returns."""
         now_s = time.monotonic()
         refusal = BUSY if self._stopping else self._shed(now_s)
         if refusal is not None:
-            asker.decided(refusal, self.epoch)
-            return None
-        waiting = Waiting(ask, new_code(self._code_prefix, self._draw), asker, now_s, self._forget)
+            waiting.epoch = self.epoch
+            waiting.end(refusal)
+            return
+        waiting.enter(new_code(self._code_prefix, self._draw), now_s, self._forget)
         self._queue.append(waiting)
         if not self._something.is_set():
             self._something.set()
         if presence is not None:
             presence.waits_for(waiting)
-        return waiting
 
     def _shed(self, now_s: float) -> Refused | None:
         """`busy` at once, where the turn of one more would come too late or there is no place for it."""
@@ -237,7 +243,8 @@ class Desk:
             self._pace.ended(ended_s)
             CLAIM_STEP_SECONDS.labels("script").observe(ended_s - started_s)
             for waiting in batch:
-                waiting.end(OUTCOME_UNKNOWN)
+                if not waiting.is_over:
+                    waiting.end(OUTCOME_UNKNOWN)
 
     async def _decide(self, batch: list[Waiting]) -> None:
         """Send until there is an answer or the deadline has come. See the table at the top."""
@@ -300,6 +307,7 @@ class Desk:
     ) -> list[tuple[Waiting, Outcome]]:
         """Give every ask its answer, but those that have to wait for the replicas: these come back."""
         same_epoch = self.epoch == trial.first_epoch
+        is_kept, is_replicated = self._keeps_promise(), self._settings.ack == "replicated"
         promised = []
         for waiting, answer in zip(batch, decided.answers, strict=True):
             waiting.epoch = epoch
@@ -307,8 +315,10 @@ class Desk:
                 waiting.end(BUSY if same_epoch or not trial.lost else OUTCOME_UNKNOWN)
             elif trial.lost and isinstance(answer, Refused) and answer.code in PASSING:
                 waiting.end(OUTCOME_UNKNOWN)
-            elif self._settings.ack == "replicated" and _tells_of_new_claim(answer, epoch):
+            elif is_replicated and _tells_of_new_claim(answer, epoch):
                 promised.append((waiting, answer))
+            elif answer.claim is not None and not is_kept:
+                waiting.end(OUTCOME_UNKNOWN)
             else:
                 waiting.end(answer)
         return promised
@@ -322,26 +332,13 @@ class Desk:
         if not are_enough:
             CLAIMS_UNREPLICATED.inc(len(promised))
             log.warning("too few replicas", campaign=self._campaign, claims=len(promised), replicas=reached)
+        is_kept = are_enough and self._keeps_promise()
         for waiting, outcome in promised:
-            waiting.end(outcome if are_enough else OUTCOME_UNKNOWN)
+            waiting.end(outcome if is_kept else OUTCOME_UNKNOWN)
 
     def _end_all(self, batch: list[Waiting], refusal: Refused) -> None:
         for waiting in batch:
             waiting.end(refusal)
-
-
-class _Awaiting:
-    """A task that asks."""
-
-    def __init__(self) -> None:
-        self.outcome: asyncio.Future[tuple[Outcome, int]] = asyncio.get_running_loop().create_future()
-
-    def decided(self, outcome: Outcome, epoch: int) -> None:
-        if not self.outcome.done():
-            self.outcome.set_result((outcome, epoch))
-
-    def left(self) -> None:
-        self.outcome.cancel()
 
 
 def _tells_of_new_claim(outcome: Outcome, epoch: int) -> bool:

@@ -10,7 +10,7 @@ from engine.claiming.clock import StoreClock
 from engine.claiming.desk import BUSY, OUTCOME_UNKNOWN, RECOVERING, Desk
 from engine.claiming.presence import Presence
 from engine.claiming.settled import SettledWatch
-from engine.claiming.waiting import Asker
+from engine.claiming.waiting import Waiting
 from engine.domain.outcome import Ask, Claimed, Outcome
 from engine.errors import LedgerError
 from engine.hotstore.store import HotStore
@@ -88,8 +88,8 @@ class Desks:
         settled = await self._settled_watch.wait(live.catalogue.id, outcome.claim, is_new=is_new)
         return outcome if settled else OUTCOME_UNKNOWN
 
-    def ask(self, live: LiveWave, ask: Ask, asker: Asker, presence: Presence) -> bool:
-        """As `claim`, with the outcome told to `asker`, and no task for it.
+    def ask(self, live: LiveWave, waiting: Waiting, presence: Presence) -> bool:
+        """As `claim`, without a task: `waiting` hears what comes of it, perhaps before this returns.
 
         False where there is more to wait for than a desk: `claim` has to be called instead.
         """
@@ -98,7 +98,7 @@ class Desks:
             return False
         if self._stopping or not self._keeps_promise():
             return False
-        desk.take(ask, _Promised(asker, self._keeps_promise), presence)
+        desk.take(waiting, presence)
         return True
 
     async def _ask_archive(self, live: LiveWave, ask: Ask) -> Outcome:
@@ -117,7 +117,13 @@ class Desks:
             desk = self._desks.get(campaign)
             if desk is None:
                 desk = Desk(
-                    self._store, campaign, shard.catalogue.code_prefix, shard.epoch, self._clock, self._settings
+                    self._store,
+                    campaign,
+                    shard.catalogue.code_prefix,
+                    shard.epoch,
+                    self._clock,
+                    self._settings,
+                    self._keeps_promise,
                 )
                 self._desks[campaign] = desk
                 await desk.start()
@@ -125,20 +131,3 @@ class Desks:
                 desk.saw_epoch(shard.epoch)
         for campaign in self._desks.keys() - {catalogue.id for catalogue in self._board.campaigns()}:
             await self._desks.pop(campaign).stop()
-
-
-class _Promised:
-    """Stands between a desk and who asks: an outcome that tells of a claim has to be one that `ack` can promise."""
-
-    __slots__ = ("_asker", "_keeps_promise")
-
-    def __init__(self, asker: Asker, keeps_promise: Callable[[], bool]) -> None:
-        self._asker = asker
-        self._keeps_promise = keeps_promise
-
-    def decided(self, outcome: Outcome, epoch: int) -> None:
-        is_kept = outcome.claim is None or self._keeps_promise()
-        self._asker.decided(outcome if is_kept else OUTCOME_UNKNOWN, epoch)
-
-    def left(self) -> None:
-        self._asker.left()

@@ -5,13 +5,13 @@ Where the hot store cannot be trusted, "nothing" is not said (HotStoreUnavailabl
 """
 
 from engine.claiming.board import Board, LiveWave
+from engine.claiming.looks import Looks
 from engine.domain.campaign import Catalogue
 from engine.domain.eligibility import Identity, claimant_of
 from engine.domain.outcome import Claim
 from engine.errors import HotStoreUnavailable
 from engine.hotstore.scripts import OtherEpoch
 from engine.hotstore.store import HotStore
-from engine.hotstore.view import claims_of_claimants
 from engine.ledger.campaigns import read_catalogue
 from engine.ledger.claims import claims_of_account, claims_of_claimant
 from engine.ledger.database import Ledger
@@ -21,7 +21,7 @@ class Holdings:
     """Reads what belongs to a caller."""
 
     def __init__(self, store: HotStore, ledger: Ledger, board: Board) -> None:
-        self._store = store
+        self._looks = Looks(store)
         self._ledger = ledger
         self._board = board
 
@@ -68,8 +68,8 @@ class Holdings:
         if epoch is None:
             raise HotStoreUnavailable(f"{catalogue.id} is not in the hot store")
         try:
-            return (await claims_of_claimants(self._store, catalogue.id, epoch, [claimant]))[0]
+            return await self._looks.held(catalogue.id, epoch, claimant)
         except OtherEpoch as error:
             if error.epoch < epoch:
                 raise
-            return (await claims_of_claimants(self._store, catalogue.id, error.epoch, [claimant]))[0]
+            return await self._looks.held(catalogue.id, error.epoch, claimant)

@@ -1,8 +1,8 @@
 """An ask on its way through a desk, and the sending of a batch of them."""
 
+import asyncio
 from collections.abc import Callable
 from enum import Enum, auto
-from typing import Protocol
 
 from engine.domain.outcome import Ask, Outcome
 from engine.errors import HotStoreUnavailable, WritesRefused
@@ -23,48 +23,68 @@ class Place(Enum):
     """Never written."""
 
 
-class Asker(Protocol):
-    """Who asks a desk. One of these is called, once, and must not raise."""
-
-    def decided(self, outcome: Outcome, epoch: int) -> None:
-        """The outcome, and the epoch in which it was decided."""
-
-    def left(self) -> None:
-        """The client has gone before there was one."""
-
-
 class Waiting:
-    """An ask in the queue, with the code that it will be given, and who is to be told."""
+    """An ask on its way. Who asks is a subclass, of which `decided` or `left` is called, once."""
 
-    __slots__ = ("_asker", "_forget", "arrived_s", "ask", "code", "epoch", "is_over", "place", "trace")
+    __slots__ = ("_forget", "arrived_s", "ask", "code", "epoch", "is_over", "place", "trace")
 
-    def __init__(
-        self, ask: Ask, code: str, asker: Asker, arrived_s: float, forget: "Callable[[Waiting], None]"
-    ) -> None:
+    def __init__(self, ask: Ask) -> None:
         self.ask = ask
-        self.code = code
-        self.arrived_s = arrived_s
-        self.place = Place.QUEUE
-        self.epoch = 0
-        """In which it was decided."""
         self.is_over = False
         """Whether nobody waits for it any more: told, or gone."""
+
+    def decided(self, outcome: Outcome) -> None:
+        """The outcome; `epoch` is that in which it was decided."""
+        raise NotImplementedError
+
+    def left(self) -> None:
+        """The client has gone before there was one; its connection must not be held on to."""
+        raise NotImplementedError
+
+    def enter(self, code: str, arrived_s: float, forget: "Callable[[Waiting], None]") -> None:
+        """A desk takes it in: with the code that it will be given, and whom to tell where the client leaves."""
+        self.code = code
+        self.epoch = 0
+        self.arrived_s = arrived_s
+        self.place = Place.QUEUE
         self.trace = traced_here()
-        self._asker = asker
         self._forget = forget
 
     def end(self, outcome: Outcome) -> None:
         """Give the answer, where somebody still waits for it."""
         if not self.is_over:
             self.is_over = True
-            self._asker.decided(outcome, self.epoch)
+            try:
+                self.decided(outcome)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the others of the batch must hear theirs
+                context = {"message": "who asked could not be told", "exception": error}
+                asyncio.get_running_loop().call_exception_handler(context)
 
     def cancel(self) -> None:
         """The client has gone."""
         if not self.is_over:
             self.is_over = True
             self._forget(self)
-            self._asker.left()
+            self.left()
+
+
+class Awaited(Waiting):
+    """What a task asks."""
+
+    __slots__ = ("outcome",)
+
+    def __init__(self, ask: Ask) -> None:
+        super().__init__(ask)
+        self.outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+
+    def decided(self, outcome: Outcome) -> None:
+        """The task goes on."""
+        if not self.outcome.done():
+            self.outcome.set_result(outcome)
+
+    def left(self) -> None:
+        """The task ends."""
+        self.outcome.cancel()
 
 
 class Trial:

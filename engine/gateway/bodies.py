@@ -13,7 +13,7 @@ from engine.gateway.refusals import Problem
 OFFERS_MAX: Final = 32
 """Choices in one claim: the script looks at each of them."""
 
-_JSON: Final = "application/json"
+JSON_TYPE: Final = "application/json"
 _SHORT_BYTES: Final = 128
 """Bodies of this size are kept with what they ask for, some hundreds of them."""
 
@@ -29,11 +29,11 @@ def check_media_type(content_type: str, content_encoding: str) -> Problem | None
     """The problem with how a body is sent, if there is one."""
     if content_encoding.lower() not in ("", "identity"):
         return Problem("unsupported_media_type")
-    if content_type == _JSON:
+    if content_type == JSON_TYPE:
         return None
     kind, *parameters = (part.strip().lower() for part in content_type.split(";"))
     charsets = [part.removeprefix("charset=").strip('"') for part in parameters if part.startswith("charset=")]
-    if kind != _JSON or any(charset != "utf-8" for charset in charsets):
+    if kind != JSON_TYPE or any(charset != "utf-8" for charset in charsets):
         return Problem("unsupported_media_type")
     return None
 

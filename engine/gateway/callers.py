@@ -12,7 +12,7 @@ from engine.gateway.answer import Answer, Heading, Words
 from engine.gateway.identity.caller import Caller
 from engine.gateway.identity.reasons import TOKEN_MISSING
 from engine.gateway.identity.tokens import TokenReader
-from engine.gateway.rates import Rates
+from engine.gateway.rates import GENTLE, Rates
 from engine.gateway.refusals import Problem, refuse
 
 Asking = TypeVar("Asking", bound=Caller | Ticket)
@@ -96,7 +96,8 @@ class Doorkeeper:
 
     def answered(self, caller: Caller | Ticket, answer: Answer) -> None:
         """What came of it: replays, and refusals that are no fault of who asks, hardly count (`rates.GENTLE`)."""
-        self._rates.user_answered(_account_of(caller), answer.outcome)
+        if answer.outcome in GENTLE:
+            self._rates.user_answered(_account_of(caller), answer.outcome)
 
     async def let_in(
         self, caller: Asking | Problem, heading: Heading, answer: Callable[[Asking], Awaitable[Answer]]

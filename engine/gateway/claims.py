@@ -7,9 +7,7 @@ They are written down once (`_steps`) and taken in two ways: `answer` is a corou
 request; `begin` takes them at once and is called back by the desk, which saves a crowd a task and a future each.
 """
 
-import asyncio
-from collections.abc import Coroutine, Generator
-from typing import Any, Protocol
+from collections.abc import Generator
 
 import structlog
 from msgspec import Struct
@@ -17,10 +15,12 @@ from msgspec.structs import replace
 
 from engine.claiming.board import LiveWave
 from engine.claiming.presence import Presence
+from engine.claiming.waiting import Waiting
 from engine.domain.outcome import Ask, Outcome
 from engine.domain.tickets import Ticket
 from engine.gateway.answer import Answer, Heading
-from engine.gateway.bodies import bad_request_no, check_media_type, read_claim_body
+from engine.gateway.aside import Aside, Listener
+from engine.gateway.bodies import JSON_TYPE, ClaimBody, bad_request_no, check_media_type, read_claim_body
 from engine.gateway.callers import Doorkeeper, asker_in, not_eligible
 from engine.gateway.identity.caller import Caller
 from engine.gateway.outcomes import ClaimAnswers
@@ -52,16 +52,6 @@ _Steps = Generator[str, LiveWave | Problem, _Claim | _Refusal]
 """Yields the ids of waves that are not on the board, and wants each as `find_wave` finds it."""
 
 
-class Listener(Protocol):
-    """Who is told of an answer. One of these is called, once."""
-
-    def answered(self, answer: Answer) -> None:
-        """Here it is."""
-
-    def left(self) -> None:
-        """The client has gone, and the claim with it, as far as it was not sent to the hot store yet."""
-
-
 class ClaimEndpoint:
     """`POST /v1/waves/{wave}/claims`, whatever has parsed the request."""
 
@@ -71,8 +61,8 @@ class ClaimEndpoint:
         self._doorkeeper = doorkeeper
         self._answers = ClaimAnswers(printer, parts.board, parts.settings.ack)
         self._laps = LapSampler()
-        self._aside: set[asyncio.Task[None]] = set()
-        """Claims of `begin` that have to wait for more than a desk; as many at the most as requests in flight."""
+        self._aside = Aside()
+        """For claims of `begin` that have to wait for more than a desk."""
 
     async def answer(
         self, wave: str, heading: Heading, body: bytes | Problem, presence: Presence | None = None
@@ -108,26 +98,25 @@ class ClaimEndpoint:
         if isinstance(claim, _Refusal):
             listener.answered(self._refused(claim, heading, laps))
             return True
-        waiting = _Calling(self, claim, heading, laps, listener)
-        if not self._desks.ask(claim.live, claim.ask, waiting, presence):
-            self._do_aside(self._tell(listener, self._decided(claim, heading, presence, laps)))
+        if not self._desks.ask(claim.live, _Calling(self, claim, heading, laps, listener), presence):
+            self._aside.wait_for(self._decided(claim, heading, presence, laps), heading, listener)
         return True
 
-    def call_back(self, claim: _Claim, outcome: Outcome, heading: Heading, laps: Laps, listener: Listener) -> None:
-        """The desk has called: tell the listener. Never raises."""
-        laps.done("decide")
+    def call_back(
+        self, claim: _Claim, outcome: Outcome, heading: Heading, laps: Laps | None, listener: Listener
+    ) -> None:
+        """The desk has called: tell the listener."""
+        if laps is not None:
+            laps.done("decide")
         try:
             answer = self._answers.at_hand(claim.live, claim.ask, outcome, heading.accept_language)
         except LookupError:  # terms that are newer than the board
-            self._do_aside(self._tell(listener, self._worded(claim, outcome, heading, laps)))
+            self._aside.wait_for(self._worded(claim, outcome, heading, laps), heading, listener)
             return
         except Exception:
             log.exception("claim has no answer", request_id=heading.request_id, wave=claim.live.wave.id)
             answer = _not_known(heading)
-        try:
-            listener.answered(self._ended(claim.caller, answer, laps))
-        except Exception:  # the other claims of the batch must hear theirs
-            log.exception("answer was not sent", request_id=heading.request_id, wave=claim.live.wave.id)
+        listener.answered(self._ended(claim.caller, answer, laps))
 
     async def _looked_up(self, steps: _Steps) -> _Claim | _Refusal:
         """The end of these steps, with every wave looked for that they ask for."""
@@ -139,16 +128,17 @@ class ClaimEndpoint:
             found: _Claim | _Refusal = ended.value
             return found
 
-    async def _decided(self, claim: _Claim, heading: Heading, presence: Presence | None, laps: Laps) -> Answer:
+    async def _decided(self, claim: _Claim, heading: Heading, presence: Presence | None, laps: Laps | None) -> Answer:
         try:
             outcome = await self._desks.claim(claim.live, claim.ask, presence)
         except Exception:
             log.exception("claim has no answer", request_id=heading.request_id, wave=claim.live.wave.id)
             return self._ended(claim.caller, _not_known(heading), laps)
-        laps.done("decide")
+        if laps is not None:
+            laps.done("decide")
         return await self._worded(claim, outcome, heading, laps)
 
-    async def _worded(self, claim: _Claim, outcome: Outcome, heading: Heading, laps: Laps) -> Answer:
+    async def _worded(self, claim: _Claim, outcome: Outcome, heading: Heading, laps: Laps | None) -> Answer:
         try:
             answer = await self._answers.of(claim.live, claim.ask, outcome, heading.accept_language)
         except Exception:
@@ -156,83 +146,91 @@ class ClaimEndpoint:
             answer = _not_known(heading)
         return self._ended(claim.caller, answer, laps)
 
-    async def _tell(self, listener: Listener, answer: Coroutine[Any, Any, Answer]) -> None:
-        try:
-            listener.answered(await answer)
-        except asyncio.CancelledError:
-            listener.left()
-
-    def _do_aside(self, telling: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.ensure_future(telling)
-        self._aside.add(task)
-        task.add_done_callback(self._aside.discard)
-
-    def _refused(self, refusal: _Refusal, heading: Heading, laps: Laps) -> Answer:
+    def _refused(self, refusal: _Refusal, heading: Heading, laps: Laps | None) -> Answer:
         return self._ended(refusal.caller, refuse(refusal.problem, heading.accept_language), laps, "")
 
-    def _ended(self, caller: Caller | Ticket | None, answer: Answer, laps: Laps, step: str = "render") -> Answer:
+    def _ended(self, caller: Caller | Ticket | None, answer: Answer, laps: Laps | None, step: str = "render") -> Answer:
         """There is an answer: whoever was let in is told what it counts as."""
-        if step:
-            laps.done(step)
         if caller is not None:
             self._doorkeeper.answered(caller, answer)
-        laps.ended()
+        if laps is not None:
+            laps.ended(step)
         return answer
 
-    def _steps(self, wave: str, heading: Heading, body: bytes | Problem, laps: Laps) -> _Steps:
+    def _steps(self, wave: str, heading: Heading, body: bytes | Problem, laps: Laps | None) -> _Steps:
         """All that comes before the desk."""
         caller: Caller | Ticket | Problem = self._caller(heading, body)
+        own: LiveWave | Problem | None = None
         if isinstance(caller, Ticket):
             own = self._board.wave(caller.wave) or (yield caller.wave)
             caller = check_ticket(own, caller, wave) or caller
         if not isinstance(caller, Problem):
             caller = self._doorkeeper.too_often(caller) or caller
-        laps.done("authenticate")
+        if laps is not None:
+            laps.done("authenticate")
         if isinstance(caller, Problem):
             return _Refusal(caller)
         asked = body if isinstance(body, Problem) else read_claim_body(body)
         if isinstance(asked, Problem):
             return _Refusal(asked, caller)
         live = self._board.wave(wave) or (yield wave)
-        if isinstance(live, Problem):
-            return _Refusal(live, caller)
-        asker = asker_in(live, caller)
-        if isinstance(asker, Problem):
-            return _Refusal(asker, caller)
-        if asked.request_no > 1 and asked.request_no > live.catalogue.claims_per_wave_max:
-            return _Refusal(bad_request_no(live.catalogue.claims_per_wave_max), caller)
-        offers = offer_numbers(live, asked.offers)
-        if isinstance(offers, Problem):
-            return _Refusal(offers, caller)
-        if not asker.claimant:  # nobody whom the script could count, and so nothing that could be a replay
-            return _Refusal(not_eligible(asker.broken_rule), caller)
-        ask = Ask(live.wave.no, asked.request_no, offers, asker.claimant, asker.account, asker.broken_rule)
-        laps.done("read")
-        return _Claim(caller, live, ask)
+        claim = live if isinstance(live, Problem) else _claim(caller, own, live, asked)
+        if isinstance(claim, Problem):
+            return _Refusal(claim, caller)
+        if laps is not None:
+            laps.done("read")
+        return claim
 
     def _caller(self, heading: Heading, body: bytes | Problem) -> Caller | Ticket | Problem:
+        if heading.content_type == JSON_TYPE and not heading.content_encoding and isinstance(body, bytes):
+            return self._doorkeeper.user_or_ticket(heading.authorization)  # nearly all are sent so
         return _sent_wrongly(heading, body) or self._doorkeeper.user_or_ticket(heading.authorization)
 
 
-class _Calling:
+def _claim(
+    caller: Caller | Ticket, own: LiveWave | Problem | None, live: LiveWave, asked: ClaimBody
+) -> _Claim | Problem:
+    """What to ask the desk for, or why not. `own` is the wave that a ticket was held against."""
+    # Where that is this very picture of the wave, the ticket says all that there is to say of its bearer.
+    asker = caller if isinstance(caller, Ticket) and own is live else asker_in(live, caller)
+    if isinstance(asker, Problem):
+        return asker
+    if asked.request_no > 1 and asked.request_no > live.catalogue.claims_per_wave_max:
+        return bad_request_no(live.catalogue.claims_per_wave_max)
+    offers = offer_numbers(live, asked.offers)
+    if isinstance(offers, Problem):
+        return offers
+    if not asker.claimant:  # nobody whom the script could count, and so nothing that could be a replay
+        return not_eligible(asker.broken_rule)
+    ask = Ask(live.wave.no, asked.request_no, offers, asker.claimant, asker.account, asker.broken_rule)
+    return _Claim(caller, live, ask)
+
+
+class _Calling(Waiting):
     """A claim of `begin` at its desk."""
 
     __slots__ = ("_claim", "_endpoint", "_heading", "_laps", "_listener")
 
     def __init__(
-        self, endpoint: ClaimEndpoint, claim: _Claim, heading: Heading, laps: Laps, listener: Listener
+        self, endpoint: ClaimEndpoint, claim: _Claim, heading: Heading, laps: Laps | None, listener: Listener
     ) -> None:
+        self.ask, self.is_over = claim.ask, False  # as Waiting has it, without the call
         self._endpoint = endpoint
         self._claim = claim
         self._heading = heading
         self._laps = laps
-        self._listener = listener
+        self._listener: Listener | None = listener
 
-    def decided(self, outcome: Outcome, epoch: int) -> None:  # noqa: ARG002 - it counts for `settled`, which has a task
-        self._endpoint.call_back(self._claim, outcome, self._heading, self._laps, self._listener)
+    def decided(self, outcome: Outcome) -> None:
+        """The answer can be given."""
+        if self._listener is not None:
+            self._endpoint.call_back(self._claim, outcome, self._heading, self._laps, self._listener)
 
     def left(self) -> None:
-        self._listener.left()
+        """A batch may keep this for seconds; it shall not keep the client's connection."""
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            listener.left()
 
 
 def _not_known(heading: Heading) -> Answer:

@@ -7,7 +7,6 @@ that aiohttp gives by itself (404, 405), and failures of a handler. Each becomes
 import asyncio
 from typing import Any, Final, cast
 
-import structlog
 from aiohttp import web
 from aiohttp.http import HttpRequestParser
 from aiohttp.http_exceptions import LineTooLong
@@ -15,16 +14,14 @@ from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web_protocol import MAX_MSG_QUEUE_SIZE, _ErrInfo
 
 from engine.claiming.presence import Presence
-from engine.gateway.access_log import method_of
 from engine.gateway.answer import Heading, Words
+from engine.gateway.aside import failure_of_ours
 from engine.gateway.connections import Connections, Cut, Watch
 from engine.gateway.framing import NO_HTTP, Framing, Malformed, flaw_of
 from engine.gateway.refusals import Problem, refuse
 from engine.gateway.request_ids import request_id_of
 from engine.gateway.requests import TIMEOUT, heading_of, response_of
 from engine.gateway.sending import Sender
-
-log = structlog.get_logger(__name__)
 
 _HEADERS_TOO_LARGE: Final = Problem("headers_too_large", close=True)
 _FULL: Final = Problem(
@@ -233,9 +230,7 @@ class Connection(web.RequestHandler):
             too_large = isinstance(exc, LineTooLong) or (message or "").startswith("Too many headers")
             return self._respond(_HEADERS_TOO_LARGE if too_large else NO_HTTP, request)
         heading = heading_of(request)
-        where = {"method": method_of(heading), "route": heading.route}  # the path itself may hold anything
-        log.error("request failed", request_id=heading.request_id, **where, exc_info=exc)
-        return self._respond(Problem("internal", extras={"id": heading.request_id}, close=True), request)
+        return response_of(self._sender.complete("connection", heading, failure_of_ours(exc, heading)))
 
     def _preflight(self, request: web.BaseRequest, allow: str) -> web.Response | None:
         """The answer to a browser's question whether a page may ask at all; no route takes OPTIONS by itself."""

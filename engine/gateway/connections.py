@@ -113,6 +113,17 @@ class Watch:
         self._header_bytes += count
         return self._header_bytes <= self._all.header_block_bytes_max
 
+    def busy(self) -> None:
+        """As `asked`, whole; and `idle` as `answered`. For who calls both for each request: in one step each."""
+        self.phase = Phase.BUSY
+        self._all.owing.pop(self, None)
+
+    def idle(self) -> None:
+        """See `busy`."""
+        self.phase = Phase.IDLE
+        self._all.owing[self] = None
+        self.since_s = self._all.now_s()
+
     def asked(self, *, whole: bool) -> None:
         """A request has come: whole, or but for its body."""
         self._turn(Phase.BUSY if whole else Phase.BODY)
@@ -153,10 +164,10 @@ class Connections:
         self._allowed_s = [allowed_s.get(phase, inf) for phase in Phase]
         self.look_s = min(_LOOK_S_MAX, self._write_s / 4, *(allowed / 4 for allowed in allowed_s.values()))
         """How often to look: a limit is kept to a quarter of the shortest one, or half a second."""
-        self._now_s = now_s
+        self.now_s = now_s
         self._open: dict[Watch, None] = {}
         self._turned_away: dict[Watch, None] = {}
-        self._owing: dict[Watch, None] = {}
+        self.owing: dict[Watch, None] = {}
         """Those that owe us something, the longest first: a dict keeps the order in which its keys came."""
         self._ahead = 0
         """Those that have their next request here already, and are held up."""
@@ -198,7 +209,7 @@ class Connections:
         CONNECTIONS.dec()
         self._open.pop(watch, None)
         self._turned_away.pop(watch, None)
-        self._owing.pop(watch, None)
+        self.owing.pop(watch, None)
         if address:
             self._addresses[address] -= 1
             if not self._addresses[address]:
@@ -208,10 +219,10 @@ class Connections:
 
     def note(self, watch: Watch, *, owing: bool) -> float:
         """It owes us something from now on, or nothing; gives now."""
-        self._owing.pop(watch, None)
+        self.owing.pop(watch, None)
         if owing:
-            self._owing[watch] = None
-        return self._now_s()
+            self.owing[watch] = None
+        return self.now_s()
 
     async def hold_up(self) -> None:
         """Wait before the next request of a client that had sent it before it had its answer."""
@@ -223,7 +234,7 @@ class Connections:
 
     async def look(self) -> None:
         """End those whose time is up."""
-        now_s = self._now_s()
+        now_s = self.now_s()
         for watch in (*self._open, *self._turned_away):
             reason = self._overdue(watch, now_s)
             if reason is not None:
@@ -243,8 +254,8 @@ class Connections:
 
     def _make_room(self) -> bool:
         """End the one that has owed us something longest; False where none has for long."""
-        watch = next(iter(self._owing), None)
-        if watch is None or self._now_s() - watch.since_s < GRACE_S:
+        watch = next(iter(self.owing), None)
+        if watch is None or self.now_s() - watch.since_s < GRACE_S:
             return False
         self._open.pop(watch, None)
         self._turned_away[watch] = None  # until it is gone
@@ -258,7 +269,7 @@ class Connections:
 
     def dismiss_idle(self) -> None:
         """End those on which no request has begun."""
-        for watch in tuple(self._owing):
+        for watch in tuple(self.owing):
             if watch.phase in (Phase.FRESH, Phase.IDLE):
                 self._end(watch, Cut.DRAIN)
 

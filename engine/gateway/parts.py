@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from engine.claiming.board import LiveCampaign, LiveWave
 from engine.claiming.presence import Presence
-from engine.claiming.waiting import Asker
+from engine.claiming.waiting import Waiting
 from engine.domain.campaign import Campaign, Catalogue
 from engine.domain.eligibility import Identity
 from engine.domain.outcome import Ask, Claim, Outcome
@@ -31,8 +31,8 @@ class DesksPart(Protocol):
         CancelledError where the client leaves while it waits.
         """
 
-    def ask(self, live: LiveWave, ask: Ask, asker: Asker, presence: Presence) -> bool:
-        """As `claim`, with the outcome told to `asker`; False where `claim` has to be called instead."""
+    def ask(self, live: LiveWave, waiting: Waiting, presence: Presence) -> bool:
+        """As `claim`, with the outcome told to `waiting`; False where `claim` has to be called instead."""
 
 
 class BoardPart(Protocol):

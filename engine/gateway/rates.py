@@ -119,7 +119,8 @@ class Rates:
 
     def user(self, account: str) -> Problem | None:
         """`too_many_requests` where this account has no token left; else one is taken."""
-        return None if self._users is None else _problem(self._users.take(account))
+        wait_s = 0.0 if self._users is None else self._users.take(account)
+        return _problem(wait_s) if wait_s else None
 
     def user_answered(self, account: str, outcome: str) -> None:
         """The request that took a token ended like this: most of it is given back where that was gentle."""

@@ -18,12 +18,12 @@ class Sender:
 
     def complete(self, endpoint: str, heading: Heading, answer: Answer) -> Answer:
         """The answer as it goes out. `endpoint` is what the metrics call the route; there are few."""
-        headers = (*self._note(endpoint, heading, answer), ("X-Request-Id", heading.request_id))
+        headers = (*self.pass_on(endpoint, heading, answer), ("X-Request-Id", heading.request_id))
         return Answer(answer.status, answer.outcome, headers, answer.body, answer.close)
 
     def complete_bytes(self, endpoint: str, heading: Heading, answer: Answer, *, is_last: bool) -> bytes:
         """The same as HTTP/1.1; `is_last` says that its connection ends."""
-        headers = self._note(endpoint, heading, answer)
+        headers = self.pass_on(endpoint, heading, answer)
         return as_bytes(answer.status, headers, heading.request_id, answer.body, is_last=is_last)
 
     def preflight(self, path: str, heading: Heading, method: str, allow: str) -> Answer | None:
@@ -38,8 +38,8 @@ class Sender:
         for (endpoint, outcome), count in counts.items():
             ANSWERS.labels(endpoint, outcome).inc(count)
 
-    def _note(self, endpoint: str, heading: Heading, answer: Answer) -> Headers:
-        """It goes out; with these headers, and its name."""
+    def pass_on(self, endpoint: str, heading: Heading, answer: Answer) -> Headers:
+        """An answer goes out: note it; gives its headers, but for its name. The two above are the way here."""
         key = (endpoint, answer.outcome)
         self._counts[key] = self._counts.get(key, 0) + 1
         if self._access_log is not None:

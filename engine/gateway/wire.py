@@ -1,9 +1,9 @@
 """An answer as bytes, for whoever is answered without an HTTP library."""
 
-import time
 from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
+from time import time
 from typing import Final
 
 from engine.gateway.answer import Headers
@@ -17,22 +17,18 @@ def as_bytes(status: int, headers: Headers, request_id: str, body: bytes, *, is_
 
     `is_last` says that the connection ends with it (RFC 9112, 9.6).
     """
-    return b"%bX-Request-Id: %b\r\n%bDate: %b\r\n%b\r\n%b" % (
-        _head(status, headers),
-        request_id.encode("latin-1"),
-        b"" if status == HTTPStatus.NOT_MODIFIED else b"Content-Length: %d\r\n" % len(body),
-        _date(int(time.time())),
-        b"Connection: close\r\n" if is_last else b"",
-        body,
-    )
+    length = "" if status == HTTPStatus.NOT_MODIFIED else f"\r\nContent-Length: {len(body)}"
+    last = "\r\nConnection: close" if is_last else ""
+    head = f"{_head(status, headers)}X-Request-Id: {request_id}{length}\r\nDate: {_date(int(time()))}{last}\r\n\r\n"
+    return head.encode("latin-1") + body
 
 
 @lru_cache(maxsize=_HEADS_KEPT_MAX)
-def _head(status: int, headers: Headers) -> bytes:
+def _head(status: int, headers: Headers) -> str:
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers)
-    return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n{lines}".encode("latin-1")
+    return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n{lines}"
 
 
 @lru_cache(maxsize=2)
-def _date(second: int) -> bytes:
-    return formatdate(second, usegmt=True).encode()
+def _date(second: int) -> str:
+    return formatdate(second, usegmt=True)

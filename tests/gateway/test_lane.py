@@ -1,19 +1,21 @@
 """The claim lane: the same bytes to a gateway with it and to one without it get the same answers."""
 
 import asyncio
-import json
 import random
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
+from engine.gateway.accepting import RECEIVED_BYTES_MAX
+from engine.gateway.lane.connection import HELD_BYTES_MAX, LaneConnection
 from engine.gateway.lane.lane import Lane
+from engine.hotstore.view import claims_of_claimants
 from engine.settings import Settings
-from tests.gateway.drop import Drop, running_gateway
-from tests.gateway.raw import claim_request, connected_to
+from tests.gateway.drop import Drop, running_gateway, silent_store
+from tests.gateway.raw import claim_request, connected_to, deaf_to
 from tests.support.waiting import wait_until
 
 TALKS = 120
@@ -147,7 +149,8 @@ class Speaker:
         )
         request = claim_request(auth, wave, body, self._random.choice([""] * 3 + HARMLESS))
         if pick() < 0.25:
-            request = f"GET /v1/waves/{wave} HTTP/1.1\r\nHost: t\r\n{self._random.choice(['', 'If-None-Match: *' + chr(13) + chr(10)])}\r\n".encode()
+            known = self._random.choice(["", "If-None-Match: *\r\n"])
+            request = f"GET /v1/waves/{wave} HTTP/1.1\r\nHost: t\r\n{known}\r\n".encode()
         if pick() < 0.1:
             request = self._random.choice(OTHERS)
         if pick() < 0.2:
@@ -220,3 +223,87 @@ async def test_the_same_bytes_get_the_same_answers(drop: Drop, plain_drop: Drop,
         heard, other = await asyncio.gather(talk(drop.port, with_lane), talk(plain_drop.port, without))
         assert without_what_changes(heard) == without_what_changes(other), f"talk {number} of seed {seed}: {with_lane}"
     assert len(taken) > TALKS / 3, "else nothing was compared"
+
+
+async def test_claims_after_other_requests_take_the_lane(drop: Drop, taken: list[bytes]) -> None:
+    time, page = (f"GET /v1/{path} HTTP/1.1\r\nHost: t\r\n\r\n".encode() for path in ("time", "waves/one-open"))
+    claim = claim_request(drop.token(), "one-open", A)
+    ticket = claim_request(drop.token(), "one-open", {}).replace(b"/claims", b"/tickets")
+    async with connected_to(drop.port) as connection:
+        statuses = []
+        for request in (time, claim, time, page, ticket, claim):
+            connection.send(request)
+            statuses.append((await connection.response()).status)
+    assert statuses == [200, 201, 200, 200, 201, 200]
+    assert taken == [claim, page, ticket, claim]
+
+
+async def test_what_is_sent_ahead_is_answered_in_order(drop: Drop, taken: list[bytes]) -> None:
+    time = b"GET /v1/time HTTP/1.1\r\nHost: t\r\nX-Request-Id: time\r\n\r\n"
+    first, second = (
+        claim_request(drop.token(user), "one-open", A, f"X-Request-Id: {user}\r\n") for user in ("u1", "u2")
+    )
+    async with connected_to(drop.port) as connection:
+        async with silent_store(drop):
+            connection.send(first)
+            await wait_until(lambda: len(taken) == 1)
+            for piece in (time[:20], time[20:] + second[:100], second[100:] + b"garbage\r\n\r\n"):
+                connection.send(piece)
+                await asyncio.sleep(0)
+        answers = [await connection.response() for _ in range(4)]
+        assert await connection.ended()
+    assert [answer.status for answer in answers] == [201, 200, 201, 400]
+    assert [answer.headers["x-request-id"] for answer in answers[:3]] == ["u1", "time", "u2"]
+    assert taken == [first], "one at a time is plain"
+
+
+async def test_what_is_sent_ahead_is_held_to_a_bound(drop: Drop, taken: list[bytes]) -> None:
+    claim = claim_request(drop.token(), "one-open", A)
+    async with silent_store(drop), deaf_to(drop.port) as client:
+        loop = asyncio.get_running_loop()
+        await loop.sock_sendall(client, claim)
+        await wait_until(lambda: len(taken) == 1)
+        flood = asyncio.ensure_future(loop.sock_sendall(client, claim * 5_000))
+        await wait_until(lambda: len(lane_connection(drop)._held) > HELD_BYTES_MAX)
+        held = len(lane_connection(drop)._held)
+        await asyncio.sleep(0.05)
+        assert len(lane_connection(drop)._held) == held < 2 * HELD_BYTES_MAX + RECEIVED_BYTES_MAX * 2
+        flood.cancel()
+
+
+async def test_the_timer_of_aiohttp_ends_no_connection_that_takes_the_lane(drop: Drop) -> None:
+    """It knows of its own requests only."""
+    claim = claim_request(drop.token(), "one-open", A)
+    async with connected_to(drop.port) as connection:
+        connection.send(claim)
+        assert (await connection.response()).status == 201
+        its = lane_connection(drop)
+        its._next_keepalive_close_time = 0.0
+        its._process_keepalive()
+        connection.send(claim)
+        assert (await connection.response()).status == 200
+
+
+async def test_a_crowd_that_fetches_tickets_shares_its_looks(drop: Drop, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[int] = []
+
+    async def note(store: Any, campaign: str, epoch: int, claimants: list[str]) -> Any:
+        looked.append(len(claimants))
+        return await claims_of_claimants(store, campaign, epoch, claimants)
+
+    monkeypatch.setattr("engine.claiming.looks.claims_of_claimants", note)
+    assert (await drop.claim("one-open", A, drop.token("u7"))).status == 201
+    replies = await asyncio.gather(
+        *(drop.call("POST", "/v1/waves/one-open/tickets", drop.token(f"u{nth}")) for nth in range(40))
+    )
+    assert [reply["remaining"] for reply in replies] == [0 if nth == 7 else 1 for nth in range(40)]
+    assert sum(looked) == 40
+    assert len(looked) < 30
+
+
+def lane_connection(drop: Drop) -> LaneConnection:
+    """The one that is open."""
+    (watch,) = drop.gateway.connections._open
+    found = watch.cut.__self__  # type: ignore[attr-defined]  # a bound method
+    assert isinstance(found, LaneConnection)
+    return found

@@ -1,6 +1,6 @@
 """Every answer of a gateway held against the OpenAPI document, and a record of which documented answers were seen.
 
-`observed` wraps the one place that every answer passes (`Sender.complete`); `tests/gateway/conftest.py` does that
+`observed` wraps the one place that every answer passes (`Sender.pass_on`); `tests/gateway/conftest.py` does that
 around each of its tests, which fail where an answer is not as documented. Stricter than what is published: there
 clients are told to ignore members that they do not know; here a member that is not described is a mistake.
 """
@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 import jsonschema_rs
 import msgspec
 import pytest
+from msgspec.structs import replace
 
-from engine.gateway.answer import Answer, Heading
+from engine.gateway.answer import Answer, Headers, Heading
 from engine.gateway.openapi.document import PROBLEM, build_document
 from engine.gateway.openapi.problem_shapes import problem_name
 from engine.gateway.problems import KINDS
@@ -217,10 +218,11 @@ def _resolved(part: dict[str, Any]) -> dict[str, Any]:
 def observed(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """Every answer that a gateway of this process gives meanwhile is looked at; gives the list of what was wrong."""
     mistakes: list[str] = []
-    complete = Sender.complete
+    pass_on = Sender.pass_on
 
-    def complete_and_look(self: Sender, endpoint: str, heading: Heading, answer: Answer) -> Answer:
-        completed = complete(self, endpoint, heading, answer)
+    def pass_on_and_look(self: Sender, endpoint: str, heading: Heading, answer: Answer) -> Headers:
+        headers = pass_on(self, endpoint, heading, answer)
+        completed = replace(answer, headers=(*headers, ("X-Request-Id", heading.request_id)))
         try:
             found = mistakes_in(heading.method, heading.route, completed)
         except Exception as error:  # it must not change what the gateway answers
@@ -228,8 +230,8 @@ def observed(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
         mistakes.extend(
             f"{heading.method} {heading.route} {completed.status} {completed.outcome}: {each}" for each in found
         )
-        return completed
+        return headers
 
     with monkeypatch.context() as patch:
-        patch.setattr(Sender, "complete", complete_and_look)
+        patch.setattr(Sender, "pass_on", pass_on_and_look)
         yield mistakes

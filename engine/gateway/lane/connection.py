@@ -25,13 +25,16 @@ HELD_BYTES_MAX: Final = 65_536
 class LaneConnection(Connection):
     """The protocol of one connection."""
 
-    __slots__ = ("_asked", "_going_on", "_held", "_lane", "_load", "address")
+    __slots__ = ("_endpoint", "_going_on", "_heading", "_held", "_is_quiet", "_lane", "_load", "address")
 
     def __init__(self, server: web.Server, connections: Connections, sender: Sender, lane: Lane, **limits: Any) -> None:
         super().__init__(server, connections, sender, **limits)
         self._lane = lane
-        self._asked: tuple[str, Heading] | None = None
-        """The request that the lane has under way."""
+        self._is_quiet = False
+        """Whether aiohttp has seen nothing since it was found to have nothing under way."""
+        self._heading: Heading | None = None
+        """Of the request that the lane has under way."""
+        self._endpoint = ""
         self._load: Load | None = None
         self._held = b""
         self._going_on: asyncio.Task[None] | None = None
@@ -44,19 +47,21 @@ class LaneConnection(Connection):
 
     def data_received(self, data: bytes) -> None:
         """Bytes came."""
-        if self._asked is not None:
+        if self._heading is not None:
             self._hold(data)
-        elif not (self._is_for_lane() and self._lane.take(self, data)):
-            super().data_received(data)
+            return
+        if (self._is_quiet or self._has_fallen_quiet()) and not (self._paused or self._all.draining):
+            if self._lane.take(self, data):
+                return
+            self._is_quiet = False
+        super().data_received(data)
 
-    def _is_for_lane(self) -> bool:
-        """Whether nothing is under way here, and the connection is to go on."""
+    def _has_fallen_quiet(self) -> bool:
+        """Whether aiohttp has answered all that it was given, and the connection goes on."""
         phase = self._watch.phase
-        return (
-            (phase is Phase.IDLE or phase is Phase.FRESH)
-            and self._framing.is_between
-            and not (self._close or self._paused or self._all.draining)
-        )
+        if (phase is Phase.IDLE or phase is Phase.FRESH) and self._framing.is_between and not self._close:
+            self._is_quiet = True
+        return self._is_quiet
 
     def _hold(self, data: bytes) -> None:
         self._held += data
@@ -66,52 +71,60 @@ class LaneConnection(Connection):
     # What the lane says.
 
     def begun(self, endpoint: str, heading: Heading, load: Load | None) -> None:
-        """It has taken a request."""
-        self._asked, self._load = (endpoint, heading), load
-        self._watch.asked(whole=True)
+        """It has taken a request, which `load` counts, if any."""
+        self._endpoint, self._heading, self._load = endpoint, heading, load
+        self._watch.busy()
 
     def left(self) -> None:
         """It has given a request back, or the client is gone."""
         self._end()
         if self._watch.transport is not None:
-            self._watch.answered()
+            self._watch.idle()
 
     def answered(self, answer: Answer) -> None:
         """It has an answer."""
-        if self._asked is None:
+        heading, transport = self._heading, self._watch.transport
+        if heading is None:
             return
-        transport, is_last = self._watch.transport, answer.close or self._all.draining
-        data = self._sender.complete_bytes(*self._asked, answer, is_last=is_last)
+        is_last = answer.close or self._all.draining
+        try:
+            data = self._sender.complete_bytes(self._endpoint, heading, answer, is_last=is_last)
+        except Exception:  # the disk of the access log is full, say: nothing can be sent, and nothing is held up by it
+            self._end()
+            if transport is not None:
+                transport.abort()
+            raise
         if transport is None or transport.is_closing():
             self._end()
             return
         transport.write(data)
         if is_last:
             self._end()
+            self._is_quiet = False
             self._half_close(transport)
         elif self._held:
             self._going_on = self._loop.create_task(self._go_on())
         else:
             self._end()
-            self._watch.answered()
+            self._watch.idle()
 
     def _end(self) -> None:
-        self._asked, self._held = None, b""
-        load, self._load = self._load, None
-        if load is not None:
-            load.leave()
+        self._heading, self._held = None, b""
+        if self._load is not None:
+            self._load.leave()
+            self._load = None
 
     async def _go_on(self) -> None:
         """With what the client has sent ahead, as long as that is held up elsewhere, too."""
-        load, self._load = self._load, None
-        if load is not None:
-            load.leave()
+        if self._load is not None:
+            self._load.leave()
+            self._load = None
         await self._all.hold_up()
         held = self._held
         self._end()
         transport = self._watch.transport
         if transport is not None and not transport.is_closing():
-            self._watch.answered()
+            self._watch.idle()
             transport.resume_reading()
             self.data_received(held)
 

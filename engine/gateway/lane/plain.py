@@ -1,9 +1,9 @@
 """Requests that can be read in one way only.
 
 A request is plain when it came whole and alone in one piece, and holds nothing that anybody could understand otherwise:
-HTTP/1.1, printable ASCII, each header once, a stated length or no body, and no header that speaks of the connection or
-of codings. llhttp (`httptools`) reads it; aiohttp's parser is made from llhttp, too, and reads it alike. What is not
-plain is not judged here: it is None, and whoever asked gives it to aiohttp.
+HTTP/1.1, printable ASCII, no header twice, a body of the stated length or none, and no header that speaks of the
+connection or of codings. llhttp (`httptools`) reads it; aiohttp's parser is made from llhttp, too, and reads it alike.
+What is not plain is not judged here: it is None, and whoever asked gives it to aiohttp.
 """
 
 from typing import Final
@@ -14,22 +14,16 @@ from engine.gateway.framing import is_host
 
 HEADERS_MAX: Final = 48
 """Browsers send some twenty. The setting `headers_max` may be lower; then it counts."""
+_KEEP_ALIVE: Final = frozenset({"keep-alive", "Keep-Alive"})
 _ODD: Final = frozenset(
-    {b"transfer-encoding", b"content-encoding", b"te", b"trailer", b"expect", b"upgrade", b"sec-websocket-key1"}
+    {"transfer-encoding", "content-encoding", "te", "trailer", "expect", "upgrade", "sec-websocket-key1"}
 )
-"""Headers about the connection, or how a body is sent. Requests that have one are rare, and have rules of their own."""
-_KEEP_ALIVE: Final = frozenset({b"keep-alive", b"Keep-Alive"})
+"""About the connection, or how a body is sent. Requests that have one are rare, and have rules of their own."""
+_SPELLINGS_MAX: Final = 512
+"""Ways to write names of headers that are remembered; a client has one way, some twenty names of it."""
 
-
-class Plain:
-    """A plain request. Names of headers are in small letters; values are stripped printable ASCII."""
-
-    __slots__ = ("body", "headers", "target")
-
-    def __init__(self, target: bytes, headers: dict[bytes, bytes], body: bytes) -> None:
-        self.target = target
-        self.headers = headers
-        self.body = body
+Plain = tuple[bytes, dict[str, str], bytes]
+"""Target, headers by their names in small letters, and body."""
 
 
 class PlainReader:
@@ -39,14 +33,21 @@ class PlainReader:
         """A head is no longer than one of its lines may be, so none of its lines is too long."""
         self._head_bytes_max = head_bytes_max
         self._headers_max = min(headers_max, HEADERS_MAX)
+        self._names: dict[bytes, str] = {}
+        """How names of headers were spelt so far, and their small letters."""
         self._begin()
 
     def _begin(self) -> None:
-        self._parser = httptools.HttpRequestParser(self)
-        self._target = b""
-        self._body = b""
-        self._headers: list[tuple[bytes, bytes]] = []
-        self._ended = 0
+        """The parser calls these for each request; they are no methods of this, because a call into C is half a call.
+
+        A header that comes twice, spelt alike, is there once then; the lines of the head tell (`_plain`).
+        """
+        self._targets: list[bytes] = []
+        self._headers: dict[bytes, bytes] = {}
+        self._bodies: list[bytes] = []
+        self._parser = httptools.HttpRequestParser(
+            _Calls(self._targets.append, self._headers.__setitem__, self._bodies.append)
+        )
 
     def read(self, data: bytes, target_at: int) -> Plain | None:
         """The request that `data` is, whose target begins there; None where it is not plain. Never raises."""
@@ -58,49 +59,49 @@ class PlainReader:
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._begin()
             return None
-        plain = self._plain(data, target_at, head_end) if self._ended == 1 else None
+        plain = self._plain(data, target_at, head_end)
         if plain is None:
             self._begin()
-            return None
-        self._body, self._ended = b"", 0
-        self._headers.clear()
+        else:
+            self._targets.clear()
+            self._headers.clear()
+            self._bodies.clear()
         return plain
 
     def _plain(self, data: bytes, target_at: int, head_end: int) -> Plain | None:
-        target, body = self._target, self._body
-        if head_end + 4 + len(body) != len(data) or len(self._headers) > self._headers_max:
+        head, body = data[: head_end + 2], data[head_end + 4 :]
+        if len(self._targets) != 1 or self._bodies != ([body] if body else []):
             return None
-        if not data.startswith(b"%b HTTP/1.1\r\n" % target, target_at):
+        target = self._targets[0]
+        if not data.startswith(b" HTTP/1.1\r\n", target_at + len(target)):
             return None
-        head = data[:head_end]
-        if not head.isascii() or b"\t" in head or b" \r\n" in head or b"\r\n " in head:
+        if not head.isascii() or b"\t" in head or b" \r\n" in head:
             return None
-        headers: dict[bytes, bytes] = {}
-        for name, value in self._headers:
-            known = name.lower()
-            if known in headers or known in _ODD:
-                return None
-            headers[known] = value
-        if head.endswith(b" ") or headers.get(b"connection", b"keep-alive") not in _KEEP_ALIVE:
+        lines = head.count(b"\r\n") - 1
+        if lines > self._headers_max:
             return None
-        if not is_host(headers.get(b"host", b" ").decode()):
+        names, headers = self._names, {}
+        for spelt, value in self._headers.items():
+            headers[names.get(spelt) or self._meet(spelt)] = value.decode()
+        if len(headers) != lines or not _ODD.isdisjoint(headers):  # one came twice, or goes on in the next line
             return None
-        return Plain(target, headers, body)
+        if not is_host(headers.get("host", " ")) or headers.get("connection", "keep-alive") not in _KEEP_ALIVE:
+            return None
+        if headers.get("content-length", "0") != str(len(body)):
+            return None  # more of it is to come
+        return target, headers, body
 
-    # What the parser calls.
+    def _meet(self, spelt: bytes) -> str:
+        if len(self._names) >= _SPELLINGS_MAX:
+            self._names.clear()
+        name = self._names[spelt] = spelt.lower().decode()
+        return name
 
-    def on_url(self, url: bytes) -> None:
-        """The target; where a second request is begun it is not plain anyway."""
-        self._target = url
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """A header, in its order."""
-        self._headers.append((name, value))
+class _Calls:
+    """What the parser calls, by the names that it calls them."""
 
-    def on_body(self, body: bytes) -> None:
-        """The body, or a part of it."""
-        self._body += body
-
-    def on_message_complete(self) -> None:
-        """The end of a request."""
-        self._ended += 1
+    def __init__(self, on_url: object, on_header: object, on_body: object) -> None:
+        self.on_url = on_url
+        self.on_header = on_header
+        self.on_body = on_body

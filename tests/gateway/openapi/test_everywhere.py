@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 from engine.domain.tickets import TicketBook
 from engine.gateway import app, ops_routes
 from engine.gateway.address_gate import PROBES
+from engine.gateway.lane import lane
 from engine.gateway.openapi.operation import Operation
 from engine.gateway.openapi.operations import OPERATIONS
 from engine.gateway.ticketing import ticket_for
@@ -76,6 +77,7 @@ async def test_a_failure_of_ours(drop: Drop, monkeypatch: pytest.MonkeyPatch) ->
         raise RuntimeError("a secret of the house")
 
     monkeypatch.setattr(app, "heading_of", fail)
+    monkeypatch.setattr(lane, "_heading_of", fail)
     monkeypatch.setattr(ops_routes, "heading_of", fail)
     for operation in OPERATIONS:
         with capture_logs() as told:  # printing so many stacks takes longer than all else
