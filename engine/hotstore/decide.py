@@ -1,7 +1,9 @@
 """Calling the two scripts that decide: a batch of claims, and an act."""
 
 from collections.abc import Sequence
+from itertools import count
 
+import msgspec
 from msgspec import Struct
 
 from engine.domain.campaign import Catalogue
@@ -38,53 +40,90 @@ async def decide(
 
     Raises Fenced, OtherEpoch, HotStoreUnavailable (surely nothing was decided) or another HotStoreError (not known).
     """
-    arguments: list[Argument] = [epoch, not_after_ms, lag_max]
+    arguments: list[Argument] = [epoch, not_after_ms, lag_max, _packed(asks)]
+    status, (now, first, last, answers) = await CLAIM.run(store, keys.shard(campaign, epoch), arguments)
+    if status != "ok":
+        raise HotStoreError(f"claim.lua answered {status}")
+    return Batch(int(now), int(last), _outcomes(answers, asks, epoch, int(first)))
+
+
+_ENCODER = msgspec.msgpack.Encoder()
+_ANSWERS = msgspec.msgpack.Decoder(tuple[list[str], list[int], list[int]])
+
+
+def _packed(asks: Sequence[tuple[Ask, str]]) -> bytes:
+    """The batch as claim.lua takes it: what several claims have in common is told once."""
+    places: dict[tuple[int, int, str, tuple[int, ...]], int] = {}
+    which, claimants, codes = [], [], []
     for ask, code in asks:
-        account = "" if ask.account == ask.claimant else ask.account
-        arguments += (_ask_text(ask), ask.claimant, account, code)
-    status, (now, last, answers) = await CLAIM.run(store, keys.shard(campaign, epoch), arguments)
-    if status != "ok" or len(answers) != len(asks):
-        raise HotStoreError(f"claim.lua answered {status} with {len(answers)} answers to {len(asks)} claims")
-    return Batch(
-        int(now),
-        int(last),
-        [_outcome(answer.decode(), ask, code, epoch) for answer, (ask, code) in zip(answers, asks, strict=True)],
+        what = (ask.wave_no, ask.request_no, ask.broken_rule, ask.offers)
+        which.append(places.setdefault(what, len(places) + 1))
+        claimants.append(ask.claimant)
+        codes.append(f"{code}," if ask.account == ask.claimant else f"{code},{ask.account}")
+    return _ENCODER.encode((list(places), which, claimants, codes))
+
+
+class _Grant(Struct, frozen=True):
+    """What claims that were granted in one batch have in common."""
+
+    offer_no: int
+    nth: int
+    terms_version: int
+    claimed_at_ms: int
+
+
+def _outcomes(packed: bytes, asks: Sequence[tuple[Ask, str]], epoch: int, first: int) -> list[Outcome | Late]:
+    """The outcome of each ask. An answer that several were given is read once."""
+    texts, which, units = _ANSWERS.decode(packed)
+    if len(which) != len(asks):
+        raise HotStoreError(f"claim.lua gave {len(which)} answers to {len(asks)} claims")
+    kinds: list[_Grant | Claim | Refused | Late | None] = [None] * len(texts)
+    granted = zip(units, count(first), strict=False)  # one is endless
+    outcomes: list[Outcome | Late] = []
+    for (ask, code), place in zip(asks, which, strict=True):
+        kind = kinds[place - 1]
+        if kind is None:
+            kind = kinds[place - 1] = _kind(texts[place - 1], ask.claimant)
+        if isinstance(kind, _Grant):
+            unit, sequence = next(granted)
+            outcomes.append(Claimed(_claim(ask, code, kind, epoch, sequence, unit)))
+        elif isinstance(kind, Claim):
+            # Our own code: this batch was sent before and its reply was lost. For the user it is the first answer.
+            outcomes.append(Claimed(kind, kind.code != code))
+        else:
+            outcomes.append(kind)
+    return outcomes
+
+
+def _claim(ask: Ask, code: str, grant: _Grant, epoch: int, sequence: int, unit: int) -> Claim:
+    return Claim(  # by place: names cost three times as much, and this is done for every claim
+        ask.wave_no,
+        grant.offer_no,
+        ask.request_no,
+        epoch,
+        sequence,
+        unit,
+        grant.nth,
+        grant.terms_version,
+        grant.claimed_at_ms,
+        code,
+        ask.claimant,
+        ask.account,
     )
 
 
-def _ask_text(ask: Ask) -> str:
-    offers = " ".join(map(str, ask.offers))
-    return f"{ask.wave_no} {ask.request_no} {ask.broken_rule or '-'} {offers}"
-
-
-def _outcome(answer: str, ask: Ask, code: str, epoch: int) -> Outcome | Late:
-    word, *rest = answer.split("\t")
+def _kind(text: str, claimant: str) -> _Grant | Claim | Refused | Late:
+    """An answer as it stands in the reply. A line of a holder record is of one claimant, so no other is given it."""
+    word, *rest = text.split("\t")
     match word:
         case "new":
-            offer, sequence, unit, nth, terms, claimed_at = map(int, rest)
-            claim = Claim(
-                wave_no=ask.wave_no,
-                offer_no=offer,
-                request_no=ask.request_no,
-                epoch=epoch,
-                sequence=sequence,
-                unit=unit,
-                nth=nth,
-                terms_version=terms,
-                claimed_at_ms=claimed_at,
-                code=code,
-                claimant=ask.claimant,
-                account=ask.account,
-            )
-            return Claimed(claim)
+            return _Grant(*map(int, rest))
         case "held":
-            claim = claim_of_line(rest[1], ask.claimant, int(rest[0]))
-            # Our own code: this batch was sent before and its reply was lost. For the user it is the first answer.
-            return Claimed(claim, replayed=claim.code != code)
+            return claim_of_line(rest[1], claimant, int(rest[0]))
         case "late":
             return Late()
         case "already_claimed" | "limit_reached":
-            held = claim_of_line(rest[1], ask.claimant, int(rest[0])) if rest else None
+            held = claim_of_line(rest[1], claimant, int(rest[0])) if rest else None
             return Refused(RefusalCode(word), claim=held)
         case "not_eligible":
             return Refused(RefusalCode.NOT_ELIGIBLE, rule=rest[0])

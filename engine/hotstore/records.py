@@ -13,12 +13,17 @@ oldest first:
 `account` is empty where it equals the claimant. `nth` is the number of the line. A line `-` keeps the number of a
 claim that was voided: the next one has to get a number that is free in the ledger.
 
-**Log entry** (stream id `epoch-last`): fields `v` (format version, 1), `first` (number of the first
+**Log entry** (stream id `epoch-last`): fields `v` (format version, 2), `first` (number of the first
 decision in it), `at` (the store's clock, ms) and one of
- - `claims`: a line for each claim, numbers `first` … `last` in order:
-   `<wave>\t<request_no>\t<offer>\t<unit>\t<nth>\t<terms>\t<late_ms>\t<code>\t<claimant>\t<account>`
+ - `claims`: a line for each claim, numbers `first` … `last` in order; and before the first one, and before each that
+   differs from its neighbour in more than unit, code and holder, a line that tells what holds from here on:
+   `+<wave>\t<request_no>\t<offer>\t<nth>\t<terms>\t<late_ms>`
+   `<unit>\t<code>,<account>\t<claimant>`
    where claimed_at_ms = at + late_ms (0 unless the clock had stepped back);
  - `act`: an `ActLine` as JSON; then `first` equals `last`.
+
+Version 1 had everything in each claim's line; it is read too:
+   `<wave>\t<request_no>\t<offer>\t<unit>\t<nth>\t<terms>\t<late_ms>\t<code>\t<claimant>\t<account>`
 
 **meta** fields: `last` (number of the last decision), `act` (number of the last act), `act_id` (ids of the
 last acts, newest first), `claims` and `value` (counted against the campaign's cap), `rules` (`Rules` as
@@ -26,6 +31,8 @@ JSON), `catalogue` (`Catalogue` as JSON), `wave:<no>` (`WaveState` as JSON), `la
 was seen open), `sold_out:<wave>:<offer>` (ms, since when).
 """
 
+from collections.abc import Callable
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -35,7 +42,6 @@ from engine.domain.decisions import ActLine, LogEntry
 from engine.domain.outcome import Claim
 from engine.errors import ShardBroken
 
-LOG_VERSION = 1
 VOIDED = "-"
 """The line of a claim that was voided."""
 
@@ -88,31 +94,70 @@ _ACT = msgspec.json.Decoder(ActLine)
 
 def entry_of(entry_id: bytes, fields: dict[bytes, bytes]) -> LogEntry:
     """A log entry from what the stream holds. Raises ShardBroken where it cannot be read."""
-    if fields.get(b"v") != b"%d" % LOG_VERSION:
+    version = fields.get(b"v", b"")
+    if version not in LOG_VERSIONS:
         raise ShardBroken(
-            f"log entry {entry_id.decode()} has format {fields.get(b'v')!r}; this program reads {LOG_VERSION}"
+            f"log entry {entry_id.decode()} has format {version.decode(errors='replace')!r};"
+            f" this program reads {' and '.join(each.decode() for each in LOG_VERSIONS)}"
         )
     try:
-        return _read_entry(entry_id, fields)
+        return _read_entry(entry_id, fields, LOG_VERSIONS[version])
     except (KeyError, ValueError, msgspec.DecodeError) as error:
         raise ShardBroken(f"log entry {entry_id.decode()} cannot be read: {type(error).__name__}") from error
 
 
-def _read_entry(entry_id: bytes, fields: dict[bytes, bytes]) -> LogEntry:
+def _read_entry(
+    entry_id: bytes, fields: dict[bytes, bytes], claims_of: Callable[[str, int, int, int], list[Claim]]
+) -> LogEntry:
     epoch, last = (int(part) for part in entry_id.split(b"-"))
     first, at_ms = int(fields[b"first"]), int(fields[b"at"])
     if b"act" in fields:
         return LogEntry(epoch, first, last, at_ms, act=_ACT.decode(fields[b"act"]))
-    lines = fields[b"claims"].decode().split("\n")
-    if len(lines) != last - first + 1:
+    claims = claims_of(fields[b"claims"].decode(), epoch, first, at_ms)
+    if len(claims) != last - first + 1:
         raise ShardBroken(
-            f"log entry {entry_id.decode()} holds {len(lines)} claims, its numbers say {last - first + 1}"
+            f"log entry {entry_id.decode()} holds {len(claims)} claims, its numbers say {last - first + 1}"
         )
-    claims = tuple(_claim_of_log(line, epoch, first + place, at_ms) for place, line in enumerate(lines))
-    return LogEntry(epoch, first, last, at_ms, claims=claims)
+    return LogEntry(epoch, first, last, at_ms, claims=tuple(claims))
 
 
-def _claim_of_log(line: str, epoch: int, sequence: int, at_ms: int) -> Claim:
+def _claims_of_log(text: str, epoch: int, first: int, at_ms: int) -> list[Claim]:
+    claims: list[Claim] = []
+    wave = request = offer = nth = terms = claimed_at_ms = 0
+    for line in text.split("\n"):
+        if line.startswith("+"):
+            wave, request, offer, nth, terms, late = map(int, line[1:].split("\t"))
+            claimed_at_ms = at_ms + late
+            continue
+        if not wave:
+            raise ValueError("a claim, and nothing that tells of what")
+        unit, code, claimant = line.split("\t")
+        code, _, account = code.partition(",")
+        sequence = first + len(claims)
+        claims.append(
+            Claim(  # by place: names cost three times as much, and this is done for every claim
+                wave,
+                offer,
+                request,
+                epoch,
+                sequence,
+                int(unit),
+                nth,
+                terms,
+                claimed_at_ms,
+                code,
+                claimant,
+                account or claimant,
+            )
+        )
+    return claims
+
+
+def _claims_of_log_1(text: str, epoch: int, first: int, at_ms: int) -> list[Claim]:
+    return [_claim_of_log_1(line, epoch, first + place, at_ms) for place, line in enumerate(text.split("\n"))]
+
+
+def _claim_of_log_1(line: str, epoch: int, sequence: int, at_ms: int) -> Claim:
     wave, request, offer, unit, nth, terms, late, code, claimant, account = line.split("\t")
     return Claim(
         wave_no=int(wave),
@@ -128,6 +173,10 @@ def _claim_of_log(line: str, epoch: int, sequence: int, at_ms: int) -> Claim:
         claimant=claimant,
         account=account or claimant,
     )
+
+
+LOG_VERSIONS = MappingProxyType({b"1": _claims_of_log_1, b"2": _claims_of_log})
+"""How the claims of an entry are read, by its format version."""
 
 
 def to_json(value: Any) -> str:
