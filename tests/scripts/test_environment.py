@@ -44,7 +44,7 @@ case "$*" in
     *platform*) echo "${SAYS:-3.11.2}" ;;
     "-m venv "*) mkdir -p "$3/bin" && cp "$0" "$3/bin/python" ;;
     "-m pip "*) printf '%s\\n' "$PIP_SAYS"; exit "${PIP_STATUS:-0}" ;;
-    "-m engine "*|"-m pytest "*|"-m loadtests.fuzz "*) exit "${ENDS_WITH:-0}" ;;
+    "-m engine "*|"-m pytest "*|"-m loadtests."*) exit "${ENDS_WITH:-0}" ;;
 esac
 """
 
@@ -205,6 +205,11 @@ def test_the_demo_is_one_rehearsal_and_ends_as_it_ends(equipped: Machine) -> Non
 def test_the_fuzz_run_ends_as_it_ends(equipped: Machine) -> None:
     assert equipped.run("fuzz", "--seed", "7", ENDS_WITH="1").returncode == 1
     assert equipped.calls.read_text().splitlines()[-1] == "-m loadtests.fuzz --seed 7"
+
+
+def test_the_load_test_ends_as_it_ends(equipped: Machine) -> None:
+    assert equipped.run("load", "drop", "-u", "2000", ENDS_WITH="1").returncode == 1
+    assert equipped.calls.read_text().splitlines()[-1] == "-m loadtests.swarm drop -u 2000"
 
 
 def test_the_test_run_leaves_debian_out_and_passes_options_on(equipped: Machine) -> None:
