@@ -12,6 +12,7 @@ from engine.domain.outcome import Claim
 from engine.errors import HotStoreUnavailable
 from engine.hotstore.scripts import OtherEpoch
 from engine.hotstore.store import HotStore
+from engine.hotstore.view import loaded_campaigns
 from engine.ledger.campaigns import read_catalogue
 from engine.ledger.claims import claims_of_account, claims_of_claimant
 from engine.ledger.database import Ledger
@@ -21,6 +22,7 @@ class Holdings:
     """Reads what belongs to a caller."""
 
     def __init__(self, store: HotStore, ledger: Ledger, board: Board) -> None:
+        self._store = store
         self._looks = Looks(store)
         self._ledger = ledger
         self._board = board
@@ -41,8 +43,7 @@ class Holdings:
 
     async def of(self, identity: Identity) -> list[tuple[Catalogue, Claim]]:
         """All of the caller's claims, newest first. Raises HotStoreError or LedgerUnavailable."""
-        if not self._board.sees_all:
-            raise HotStoreUnavailable("a campaign is being loaded: the ledger may lack the newest claims")
+        await self._see_all()
         found: dict[str, tuple[Catalogue, Claim]] = {}
         for catalogue in self._board.campaigns():
             claimant = claimant_of(identity, catalogue.by)
@@ -62,6 +63,15 @@ class Holdings:
             if known is not None:
                 found[claim.code] = (known, claim)
         return sorted(found.values(), key=lambda pair: pair[1].claimed_at_ms, reverse=True)
+
+    async def _see_all(self) -> None:
+        """The board is a moment old: another gateway may have given a claim in a campaign that is not on it yet. Such a
+        one is on the list of what is loaded since before it was bound."""
+        listed = await loaded_campaigns(self._store)
+        if any(self._board.campaign(campaign) is None for campaign in listed):
+            await self._board.refresh()
+        if not self._board.sees_all:
+            raise HotStoreUnavailable("a campaign is being loaded: the ledger may lack the newest claims")
 
     async def _in_hot_store(self, catalogue: Catalogue, claimant: str) -> list[Claim]:
         epoch = self._board.epoch(catalogue.id)

@@ -322,6 +322,16 @@ async def test_a_newcomer_does_not_take_the_ledger_for_all_there_is(hall: Hall) 
         await fresh.holdings.of(Identity("ben"))
 
 
+async def test_what_another_gateway_gave_in_a_campaign_that_was_just_loaded_is_listed(hall: Hall) -> None:
+    """As behind a Redis that was lost: campaigns come back one by one, and a board that has seen some is not all."""
+    now_ms = await hall.stage.store.time_ms()
+    later = Stage(hall.stage.store, hall.stage.ledger, hall.settings)
+    await later.begin(campaign([wave("another", now_ms - HOUR_MS, now_ms + HOUR_MS, {"o1": 3})], id="autumn"))
+    claim = (await later.drop.granted(ask("ann"))).claim
+    assert hall.board.campaign("autumn") is None
+    assert await hall.holdings.of(Identity("ann")) == [(later.catalogue, claim)]
+
+
 async def test_holdings_follow_a_recovery_that_the_board_has_not_seen(hall: Hall) -> None:
     claim = await hall.won("ann")
     await hall.stage.recover()
