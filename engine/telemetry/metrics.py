@@ -185,7 +185,7 @@ SHARD_BOUND: Final = Gauge(
     multiprocess_mode="livemin",
 )
 SHARD_EPOCH: Final = Gauge(
-    "dropwave_shard_epoch", "Epoch of the shard; each recovery raises it.", ["campaign"], multiprocess_mode="livemax"
+    "dropwave_shard_epoch", "Epoch of the shard: Unix ms of its last recovery.", ["campaign"], multiprocess_mode="livemax"
 )
 
 # --- roles, recovery, stores ------------------------------------------------------------------------
@@ -274,6 +274,7 @@ GC_PAUSE: Final = Histogram(
     buckets=(0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0),
 )
 SPANS: Final = Counter("dropwave_spans", "Spans of traces, sent to the collector or lost on the way.", ["fate"])
+LOG_LINES_LOST: Final = Counter("dropwave_log_lines_lost", "Lines of the log that stderr did not take.")
 ACCESS_LINES_LEFT_OUT: Final = Counter(
     "dropwave_access_lines_left_out", "Lines of the access log above what may be written in a second."
 )

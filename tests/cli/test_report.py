@@ -127,7 +127,7 @@ def test_how_it_ends(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_beside_the_hot_store(
     run: Run, redis_url: str, database_url: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def happen() -> None:
+    async def happen() -> int:
         ledger, store = await Ledger.connect(database_url, settings), await HotStore.connect(redis_url, settings)
         try:
             now_ms = await store.time_ms()
@@ -136,14 +136,15 @@ def test_beside_the_hot_store(
             await stage.drop.granted(ask("ann"))
             await stage.settle()
             await stage.drop.granted(ask("bob"))
+            return stage.drop.epoch
         finally:
             await store.close()
             await ledger.close()
 
-    asyncio.run(happen())
+    epoch = asyncio.run(happen())
     monkeypatch.setenv("DROPWAVE_REDIS_URL", redis_url)
     said = run("report", "now")
-    assert "NOT COMPLETE: settled up to 2-3, decisions of the campaign that are on their way: 1" in said.out
+    assert f"NOT COMPLETE: settled up to {epoch}-3, decisions of the campaign that are on their way: 1" in said.out
     assert "hot store 2 claimed, which agrees with the ledger" in said.out
     monkeypatch.setenv("DROPWAVE_REDIS_URL", "")
     assert "away: these are the ledger's figures alone (no redis_url" in run("report", "now").out
