@@ -30,14 +30,17 @@ async def read_log(store: HotStore, campaign: str, after: Place, entries_max: in
 async def wait_log(
     store: HotStore, after: Mapping[str, Place], wait_ms: int, entries_max: int
 ) -> dict[str, list[LogEntry]]:
-    """Entries behind each campaign's place; waits up to `wait_ms` where no campaign has any. Empty on none."""
+    """Entries behind each campaign's place, `entries_max` of each at most; empty on none.
+
+    Where no campaign has any, waits up to `wait_ms` for the first (0: not at all). Raises as `read_log` does.
+    """
     if not after:
         return {}
     names = {keys.log(campaign).encode(): campaign for campaign in after}
     places = [_id(place) for place in after.values()]
-    found = await store.call(
-        "XREAD", "COUNT", entries_max, "BLOCK", wait_ms, "STREAMS", *names, *places, wait_s=wait_ms / 1000 + 1
-    )
+    wait = ("BLOCK", wait_ms) if wait_ms else ()  # BLOCK 0 would wait for ever
+    wait_s = wait_ms / 1000 + 1 if wait_ms else None
+    found = await store.call("XREAD", "COUNT", entries_max, *wait, "STREAMS", *names, *places, wait_s=wait_s)
     return {names[name]: [_entry(entry) for entry in entries] for name, entries in found or []}
 
 

@@ -15,8 +15,8 @@ from msgspec import Struct
 from engine.domain.outcome import Claim
 from engine.ledger.instants import instant, unix_ms
 
-_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
-_TRAILER = b"\xff\xff"
+COPY_BEGIN = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+COPY_END = b"\xff\xff"
 _NULL = Layout("!i").pack(-1)
 _LENGTH = Layout("!i").pack
 
@@ -53,13 +53,12 @@ class VoucherRow(Struct, frozen=True, gc=False):
     expires_at_ms: int
 
 
-def claims_copy(campaign_no: int, claims: Sequence[Claim]) -> bytearray:
-    """What a binary COPY of CLAIM_COLUMNS takes for these claims.
+def claim_rows(campaign_no: int, claims: Sequence[Claim]) -> bytearray:
+    """The rows of these claims, of CLAIM_COLUMNS; between COPY_BEGIN and COPY_END.
 
-    Raises struct.error, OverflowError, TypeError or ValueError where a value fits no column. (A bytearray, because
-    asyncpg takes bytes for the name of a file.)
+    Raises struct.error, OverflowError, TypeError or ValueError where a value fits no column.
     """
-    moments, rows = _Moments(), bytearray(_HEADER)
+    moments, rows = _Moments(), bytearray()
     for claim in claims:
         claimant, code = claim.claimant.encode(), claim.code.encode()
         rows += _CLAIM_START(
@@ -80,13 +79,12 @@ def claims_copy(campaign_no: int, claims: Sequence[Claim]) -> bytearray:
         rows += _NULL if claim.account == claim.claimant else _text(claim.account)
         rows += _LENGTH(len(code))
         rows += code
-    rows += _TRAILER
     return rows
 
 
-def vouchers_copy(campaign_no: int, vouchers: Sequence[VoucherRow]) -> bytearray:
-    """What a binary COPY of VOUCHER_COLUMNS takes for these vouchers. Raises as `claims_copy` does."""
-    moments, rows = _Moments(), bytearray(_HEADER)
+def voucher_rows(campaign_no: int, vouchers: Sequence[VoucherRow]) -> bytearray:
+    """The rows of these vouchers, of VOUCHER_COLUMNS. Raises as `claim_rows` does."""
+    moments, rows = _Moments(), bytearray()
     for voucher in vouchers:
         code = voucher.code.encode()
         rows += _VOUCHER_START(
@@ -99,7 +97,6 @@ def vouchers_copy(campaign_no: int, vouchers: Sequence[VoucherRow]) -> bytearray
             len(code),
         )  # fmt: skip
         rows += code
-    rows += _TRAILER
     return rows
 
 

@@ -36,7 +36,7 @@ from engine.errors import (
     WritesRefused,
 )
 from engine.hotstore.load import unbind
-from engine.hotstore.log import read_log, tell_settled, trim_log, wait_log
+from engine.hotstore.log import read_log, tell_settled, trim_log
 from engine.hotstore.store import HotStore
 from engine.hotstore.view import loaded_campaigns, seen_term
 from engine.ledger.cursors import Cursor, all_cursors, read_cursor
@@ -44,6 +44,7 @@ from engine.ledger.database import Ledger
 from engine.ledger.leases import Lease, free_in_s, release_lease, take_lease
 from engine.service import Loop
 from engine.settings import Settings
+from engine.settling.reading import Found, LogReader
 from engine.settling.settler import Settler
 from engine.settling.trimming import Place, PlaceHistory
 from engine.telemetry import CURSORS_MOVED, LEADS, SHARD_ALARMS, campaign_label
@@ -79,6 +80,8 @@ class Writer:
         self._settings = settings
         self._holder = holder or f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._settler = Settler(ledger)
+        self._reader = LogReader(store, settings)
+        self._gather_ms = 0 if settings.ack == "settled" else settings.settle_gather_ms
         self._lease: Lease | None = None
         self._lease_end_s = 0.0
         self._cursors: dict[str, Cursor] = {}
@@ -105,6 +108,7 @@ class Writer:
         self._stopping.set()
         await self._passes.stop()
         await self._drain()
+        await self._reader.forget()
         await self._leading.stop()
         lease, self._lease = self._lease, None
         LEADS.labels(ROLE).set(0)
@@ -140,9 +144,12 @@ class Writer:
             return
         try:
             await self._look_again()
-            await self._settle_all(await self._read(LOOK_AGAIN_MS))
+            found, began_s = await self._read(LOOK_AGAIN_MS), time.monotonic()
+            await self._settle_all(found)
             await self._trim()
             self._failures = 0
+            if found.entries and not found.more:
+                await self._rest(self._gather_ms - round((time.monotonic() - began_s) * 1000))
         except (LedgerError, HotStoreError) as error:
             await self._back_off(error)
         except Exception:  # a mistake of ours: the loop tells of it, but not a thousand times a second
@@ -157,7 +164,7 @@ class Writer:
             while self.leads and time.monotonic() < end_s:
                 await self._look_again()
                 found = await self._read(wait_ms=1)
-                if not found:
+                if not found.entries:
                     return
                 await self._settle_all(found)
         except (LedgerError, HotStoreError) as error:
@@ -180,18 +187,18 @@ class Writer:
         await self._tell()
         self._look_again_s = time.monotonic() + LOOK_AGAIN_MS / 1000
 
-    async def _read(self, wait_ms: int) -> Mapping[str, list[LogEntry]]:
+    async def _read(self, wait_ms: int) -> Found:
         """Entries behind the cursors, of every shard that is in order; waits where there are none."""
         after = {
             cursor.campaign: cursor.place for cursor in self._cursors.values() if cursor.campaign not in self._alarms
         }
         if not after:
             await self._rest(wait_ms)
-            return {}
+            return Found()
         try:
-            return await wait_log(self._store, after, wait_ms, self._settings.log_entries_max)
+            return await self._reader.read(after, wait_ms)
         except ShardBroken:
-            return await self._read_singly(after)
+            return Found(after, await self._read_singly(after))
 
     async def _read_singly(self, after: Mapping[str, Place]) -> Mapping[str, list[LogEntry]]:
         """Some entry of some shard cannot be read. One entry of each: what stands before it is settled still."""
@@ -206,8 +213,9 @@ class Writer:
                     found[campaign] = entries
         return found
 
-    async def _settle_all(self, found: Mapping[str, list[LogEntry]]) -> None:
-        for campaign, entries in found.items():
+    async def _settle_all(self, found: Found) -> None:
+        self._reader.read_ahead(found)  # beside Postgres, which takes longer
+        for campaign, entries in found.entries.items():
             await self._settle(self._cursors[campaign], entries)
         await self._tell()
 
@@ -282,11 +290,14 @@ class Writer:
         bound_ms = min(BACK_OFF_MAX_MS, BACK_OFF_MS * 2 ** min(self._failures - 1, 10))
         pause_ms = round(bound_ms * random.uniform(0.5, 1))  # noqa: S311 - keeps writers apart, keeps no secret
         level = log.warning if self._failures == 1 or isinstance(error, LedgerUnavailable) else log.info
+        await self._reader.forget()
         level("writer waits", pause_ms=pause_ms, failures=self._failures, error=f"{type(error).__name__}: {error}")
         await self._rest(pause_ms)
 
     async def _rest(self, pause_ms: int) -> None:
         """Wait that long, or until the writer is to stop."""
+        if pause_ms <= 0:
+            return
         try:
             await asyncio.wait_for(self._stopping.wait(), pause_ms / 1000)
         except TimeoutError:

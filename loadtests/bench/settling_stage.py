@@ -282,7 +282,6 @@ class Run:
         seen = [(began_s, first)]
         while (now := await self.until(seen[-1][1] + 1)) < end:
             seen.append((time.monotonic(), now))
-            await asyncio.sleep(LOOK_S)
         after, after_s = self._usage(), time.monotonic()
         claims, seconds = now - first, after_s - began_s
         query = "select count(distinct xmin::text) from claims where sequence > $1"

@@ -11,7 +11,15 @@ import pytest
 from engine.domain.outcome import Claim
 from engine.ledger.database import Ledger
 from engine.ledger.instants import instant
-from engine.ledger.rows import CLAIM_COLUMNS, VOUCHER_COLUMNS, VoucherRow, claims_copy, vouchers_copy
+from engine.ledger.rows import (
+    CLAIM_COLUMNS,
+    COPY_BEGIN,
+    COPY_END,
+    VOUCHER_COLUMNS,
+    VoucherRow,
+    claim_rows,
+    voucher_rows,
+)
 from tests.ledger.samples import CLAIMED_AT_MS, claim
 
 CAMPAIGN_NO = 7
@@ -58,7 +66,8 @@ async def test_claims_are_packed_as_postgres_has_them(ledger: Ledger, seed: int)
         )
         for each in (*CLAIMS, *drawn)
     ]
-    assert claims_copy(CAMPAIGN_NO, [*CLAIMS, *drawn]) == await made_by_asyncpg(ledger, "claims", CLAIM_COLUMNS, rows)
+    packed = COPY_BEGIN + claim_rows(CAMPAIGN_NO, [*CLAIMS, *drawn]) + COPY_END
+    assert packed == await made_by_asyncpg(ledger, "claims", CLAIM_COLUMNS, rows)
 
 
 async def test_vouchers_are_packed_as_postgres_has_them(ledger: Ledger) -> None:
@@ -71,7 +80,7 @@ async def test_vouchers_are_packed_as_postgres_has_them(ledger: Ledger) -> None:
         for each in vouchers
     ]
     expected = await made_by_asyncpg(ledger, "vouchers", VOUCHER_COLUMNS, rows)
-    assert vouchers_copy(CAMPAIGN_NO, vouchers) == expected
+    assert COPY_BEGIN + voucher_rows(CAMPAIGN_NO, vouchers) + COPY_END == expected
 
 
 @pytest.mark.parametrize(
@@ -88,4 +97,4 @@ async def test_vouchers_are_packed_as_postgres_has_them(ledger: Ledger) -> None:
 )
 def test_what_fits_no_column_is_not_packed(wrong: dict[str, Any]) -> None:
     with pytest.raises((struct.error, OverflowError, ValueError)):
-        claims_copy(CAMPAIGN_NO, [claim(**{"sequence": 1, **wrong})])
+        claim_rows(CAMPAIGN_NO, [claim(**{"sequence": 1, **wrong})])
