@@ -8,11 +8,12 @@ end     before locust stops the users, the master asks for the books: each worke
 
 import functools
 import time
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import gevent
 from locust import argument_parser
 from locust.env import Environment
+from locust.rpc import Message
 from locust.runners import MasterRunner, WorkerRunner
 
 from engine.errors import DropwaveError
@@ -55,7 +56,8 @@ class Crowd:
 class Load:
     """Registers itself with locust's events; users and shapes find it as `Load.here`."""
 
-    here: "Load"
+    here: "ClassVar[Load | None]" = None
+    """None until locust is set up."""
 
     def __init__(self, environment: Environment, tokens: Tokens) -> None:
         runner = environment.runner
@@ -63,10 +65,12 @@ class Load:
         self.crowd: Crowd | None = None
         self._environment = environment
         self._tokens = tokens
+        self._refused = ""
+        """The run in which this process can have no users."""
         _take_defaults(environment)
         self._umpire = None if isinstance(runner, WorkerRunner) else Umpire(environment, tokens)
-        environment.events.test_start.add_listener(self._start)
         if self._umpire is not None:
+            environment.events.test_start.add_listener(self._start)
             runner.register_message(BOOK, self._umpire.take)
             environment.events.worker_connect.add_listener(self._umpire.greet)
             runner.register_message(VISITS, self._umpire.hear_of)
@@ -94,28 +98,45 @@ class Load:
         if not crowd.plan.renews and crowd.book.visits >= runner.user_count:
             runner.send_message(VISITS, crowd.book.visits)
 
-    def _start(self, environment: Environment, **_rest: Any) -> None:
-        """Of every run; there may be several in one process, from the web page."""
-        options = environment.parsed_options
+    def join(self) -> Crowd | None:
+        """The crowd of the run that is under way, for one of its users; None where there can be none here.
+
+        What the master sends tells which run it is, not locust's `test_start`: a worker that comes into a run is sent
+        its users before anything in it could listen for that.
+        """
+        options = self._environment.parsed_options
         assert options is not None
-        if self._umpire is not None:
-            options.load_stage = self._umpire.start(planned(environment))
-            if environment.shape_class is None and not options.run_time:
-                gevent.spawn_later(WITHOUT_SHAPE_S, stop, environment)
-        if isinstance(environment.runner, MasterRunner):
-            return
         stage = Stage.read(options.load_stage)
-        worker = getattr(environment.runner, "worker_index", -1)
-        who = Who(options.city, tuple(tag for tag in options.tags_of_users.split(",") if tag))
+        if stage.mark == self._refused:
+            return None
+        if self.crowd is None or self.crowd.stage.mark != stage.mark:
+            worker = getattr(self._environment.runner, "worker_index", -1)
+            who = Who(options.city, tuple(tag for tag in options.tags_of_users.split(",") if tag))
+            try:
+                self.crowd = Crowd(stage, Accounts(self._tokens, stage.mark, worker, stage.shares, who), worker)
+            except DropwaveError as error:
+                self._refused = stage.mark
+                refuse(self._environment, error)
+                return None
+        return self.crowd
+
+    def _start(self, environment: Environment, **_rest: Any) -> None:
+        """Of every run; there may be several in one process, from the web page. Where the umpire is."""
+        options = environment.parsed_options
+        assert self._umpire is not None
+        assert options is not None
         try:
-            self.crowd = Crowd(stage, Accounts(self._tokens, stage.mark, worker, stage.shares, who), worker)
+            options.load_stage = self._umpire.start(planned(environment))
         except DropwaveError as error:
             refuse(environment, error)
+            raise gevent.GreenletExit from None  # of the greenlet that starts it
+        if environment.shape_class is None and not options.run_time:
+            gevent.spawn_later(WITHOUT_SHAPE_S, stop, environment)
 
-    def _close(self, environment: Environment, **_rest: Any) -> None:
-        """The master wants the book."""
+    def _close(self, environment: Environment, msg: Message, **_rest: Any) -> None:
+        """The master wants the book of the run of that mark; it is empty where no user had come here yet."""
         book, checks = Book(0, is_fresh=True), Checks()
-        if self.crowd is not None:
+        if self.crowd is not None and self.crowd.stage.mark == msg.data:
             book, checks = self.crowd.book, self.crowd.close(environment.host or "")
         assert environment.runner is not None
         for part in parts_of(book, checks):

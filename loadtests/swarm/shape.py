@@ -20,6 +20,8 @@ class PlannedShape(LoadTestShape):
         """Users, and how many come in a second; None at the end."""
         assert self.runner is not None
         plan = planned(self.runner.environment)
-        if time.perf_counter() - self.start_time > plan.run_s or (not plan.renews and Load.here.is_done(plan.users)):
+        if time.perf_counter() - self.start_time > plan.run_s or (
+            not plan.renews and Load.here is not None and Load.here.is_done(plan.users)
+        ):
             return None
         return plan.users, plan.spawn_per_s

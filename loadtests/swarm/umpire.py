@@ -5,7 +5,7 @@ import logging
 import secrets
 import time
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 import gevent
 import gevent.lock
@@ -57,7 +57,7 @@ class Umpire:
         self._before: Seen
 
     def start(self, plan: Plan) -> dict[str, Any]:
-        """Puts or finds the wave; what every worker has to know."""
+        """Puts or finds the wave; what every worker has to know. Raises DropwaveError where there can be no run."""
         options = self._environment.parsed_options
         assert options is not None
         self._tally, self.visits = Tally(), {}
@@ -65,14 +65,11 @@ class Umpire:
         self._workers = self._answering()
         seed = options.seed or secrets.randbelow(2**31)
         _say(f"seed {seed} (--seed {seed} repeats what the users want, not how they interleave)")
-        try:
-            operator, mark = self._operator(), secrets.token_hex(4)
-            wave, offers = options.wave, tuple(offer for offer in options.offers.split(",") if offer)
-            if not wave:
-                wave, offers = put_own_wave(operator, mark, plan)
-            self._before = look(operator, wave, 0.0 if options.wave else PUT_S)
-        except DropwaveError as error:
-            refuse(self._environment, error)
+        operator, mark = self._operator(), secrets.token_hex(4)
+        wave, offers = options.wave, tuple(offer for offer in options.offers.split(",") if offer)
+        if not wave:
+            wave, offers = put_own_wave(operator, mark, plan)
+        self._before = look(operator, wave, 0.0 if options.wave else PUT_S)
         offers = offers or tuple(self._before.stock)
         workers = 1 if isinstance(self._environment.runner, LocalRunner) else options.shares
         self._stage = Stage(mark, wave, offers, not options.wave, workers, seed, plan._asdict())
@@ -117,7 +114,7 @@ class Umpire:
         """Have the books handed in; which workers did not, a line each."""
         runner = self._environment.runner
         assert runner is not None
-        runner.send_message(CLOSE)
+        runner.send_message(CLOSE, self._stage.mark)
         ends_s = time.monotonic() + HAND_IN_S
         while self._workers & self._answering() - self._tally.handed_in.keys() and time.monotonic() < ends_s:
             gevent.sleep(_LOOK_S)
@@ -164,12 +161,11 @@ class Umpire:
             Path(options.verdict_file).write_text(json.dumps(written, ensure_ascii=False, indent=2) + "\n", "utf-8")
 
 
-def refuse(environment: Environment, error: DropwaveError) -> NoReturn:
-    """End the run before it has begun, in words: the greenlet that starts it, and then the run."""
+def refuse(environment: Environment, error: DropwaveError) -> None:
+    """End the run that cannot be, in words."""
     _warn(f"cannot run: {error}")
     environment.process_exit_code = error.exit_status
     gevent.spawn(stop, environment)
-    raise gevent.GreenletExit
 
 
 def stop(environment: Environment) -> None:

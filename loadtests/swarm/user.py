@@ -14,6 +14,7 @@ from loadtests.swarm.visit import Visit
 
 _LOOKS_ON: int = 3
 """Who is done looks at the page so much less often."""
+_SET_UP_S: float = 0.05
 
 
 class Claimant(FastHttpUser):
@@ -30,7 +31,9 @@ class Claimant(FastHttpUser):
     @task
     def visit(self) -> None:
         """As one account; then as the next one, or looking on until the end."""
-        crowd = Load.here.crowd
+        while (load := Load.here) is None:
+            gevent.sleep(_SET_UP_S)
+        crowd = load.join()
         account = None if crowd is None else crowd.accounts.next()
         if crowd is None or account is None:  # a file of tokens has no more of them
             raise StopUser
@@ -39,7 +42,7 @@ class Claimant(FastHttpUser):
         try:
             visit.make()
         finally:
-            Load.here.end_visit(crowd, visit.standing)
+            load.end_visit(crowd, visit.standing)
         while not crowd.plan.renews:
             gevent.sleep(draw.expovariate(1 / (_LOOKS_ON * crowd.plan.look_s)))
             phone.look()

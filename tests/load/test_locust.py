@@ -1,12 +1,13 @@
 """locust itself, as a program, against real servers: the smoke shape, and runs in which a promise breaks."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -36,11 +37,25 @@ async def shop(settings: Settings, redis_url: str, database_url: str) -> AsyncIt
             yield drop
 
 
+Started = list[asyncio.subprocess.Process]
+
+
+@pytest.fixture
+def started() -> Iterator[Started]:
+    """Whatever a test starts, and a failed one leaves."""
+    processes: Started = []
+    yield processes
+    for process in processes:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+
+
 class Run:
     """`locust` with a shape, headless; its verdict, and what it said."""
 
-    def __init__(self, shop: Drop, folder: Path, host: str = "") -> None:
+    def __init__(self, shop: Drop, folder: Path, started: Started, host: str = "") -> None:
         self._host = host or shop.url
+        self._started = started
         self._file = folder / "verdict.json"
         folder.mkdir(exist_ok=True)
         self._log = folder / "said"
@@ -64,6 +79,7 @@ class Run:
                 stdout=log,
                 stderr=log,
             )
+        self._started.append(self.process)
         return self
 
     async def end(self) -> dict[str, Any]:
@@ -154,17 +170,19 @@ async def crooked_gateway(shop: Drop) -> AsyncIterator[str]:
             await runner.cleanup()
 
 
-async def test_how_runs_of_the_smoke_shape_end(shop: Drop, tmp_path: Path) -> None:
+async def test_how_runs_of_the_smoke_shape_end(shop: Drop, tmp_path: Path, started: Started) -> None:
     """With two workers and every promise kept; with promises broken on purpose; and one that cannot begin.
 
     Together, because most of a run is waiting.
     """
     async with crooked_gateway(shop) as url:
-        kept = await Run(shop, tmp_path / "kept").start(
+        kept = await Run(shop, tmp_path / "kept", started).start(
             "smoke", *two_workers(), "-u", "12", "-r", "100", "--stock", "6"
         )
-        broken = await Run(shop, tmp_path / "broken", url).start("smoke", "-u", "6", "-r", "100", "--stock", "4")
-        refused = await Run(shop, tmp_path / "refused").start("smoke", "--wave", "nowhere")
+        broken = await Run(shop, tmp_path / "broken", started, url).start(
+            "smoke", "-u", "6", "-r", "100", "--stock", "4"
+        )
+        refused = await Run(shop, tmp_path / "refused", started).start("smoke", "--wave", "nowhere")
         ended = await asyncio.gather(kept.end(), broken.end(), refused.end())
     await was_kept(shop, kept, ended[0])
     was_broken(broken, ended[1])
@@ -202,9 +220,9 @@ def was_broken(run: Run, verdict: dict[str, Any]) -> None:
 
 
 @pytest.mark.long
-async def test_a_run_that_is_broken_off_is_judged_all_the_same(shop: Drop, tmp_path: Path) -> None:
+async def test_a_run_that_is_broken_off_is_judged_all_the_same(shop: Drop, tmp_path: Path, started: Started) -> None:
     """Ctrl-C, in the middle of a soak that would go on."""
-    run = await Run(shop, tmp_path).start("soak", "-u", "4", "-r", "100", "--pause", "0.1")
+    run = await Run(shop, tmp_path, started).start("soak", "-u", "4", "-r", "100", "--pause", "0.1")
 
     async def some_claims() -> bool:
         return len(await claimants(shop)) > 8
@@ -217,19 +235,19 @@ async def test_a_run_that_is_broken_off_is_judged_all_the_same(shop: Drop, tmp_p
 
 
 @pytest.mark.long
-async def test_workers_that_are_lost_and_come_back(shop: Drop, tmp_path: Path) -> None:
+async def test_workers_that_are_lost_and_come_back(shop: Drop, tmp_path: Path, started: Started) -> None:
     """One is stopped until its master has given it up, and goes on; one is killed, and another takes its place.
 
     No two of them ever have the same user, and a book that is gone is said to be.
     """
     port = str(free_port())
-    master = await Run(shop, tmp_path).start(
+    master = await Run(shop, tmp_path, started).start(
         *("soak", "--master", "--expect-workers", "2", "--master-bind-host", "127.0.0.1", "--master-bind-port", port),
         *("-u", "8", "-r", "100", "--pause", "0.2", "-t", "20s"),
     )
     workers = []
     for name in ("a", "b", "c"):
-        worker = Run(shop, tmp_path / name)
+        worker = Run(shop, tmp_path / name, started)
         if name != "c":
             await worker.start("soak", "--worker", "--master-port", port)
         workers.append(worker)
