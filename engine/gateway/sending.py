@@ -1,10 +1,16 @@
 """What every answer has in common, whoever parsed its request: it is counted, named, and told to logs and traces."""
 
+import asyncio
+from typing import Final
+
 from engine.gateway.access_log import AccessLog, method_of
 from engine.gateway.answer import Answer, Headers, Heading
 from engine.gateway.cors import Cors
 from engine.gateway.wire import as_bytes
 from engine.telemetry import ANSWERS
+
+_TELL_S: Final = 0.05
+"""After an answer, the metric has it."""
 
 
 class Sender:
@@ -14,7 +20,7 @@ class Sender:
         self._access_log = access_log
         self._cors = cors if cors is not None and cors.is_on else None
         self._counts: dict[tuple[str, str], int] = {}
-        """Answers since the last `tell`, by endpoint and outcome."""
+        """Answers that the metric does not have yet, by endpoint and outcome."""
 
     def complete(self, endpoint: str, heading: Heading, answer: Answer) -> Answer:
         """The answer as it goes out. `endpoint` is what the metrics call the route; there are few."""
@@ -40,6 +46,8 @@ class Sender:
 
     def pass_on(self, endpoint: str, heading: Heading, answer: Answer) -> Headers:
         """An answer goes out: note it; gives its headers, but for its name. The two above are the way here."""
+        if not self._counts:
+            asyncio.get_running_loop().call_later(_TELL_S, self.tell)
         key = (endpoint, answer.outcome)
         self._counts[key] = self._counts.get(key, 0) + 1
         if self._access_log is not None:

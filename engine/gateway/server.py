@@ -119,4 +119,3 @@ class Gateway:
         BOARD_AGE.set(self._board.age_ms() / 1000)
         self.load.look(_GAUGES_S)
         self._rates.tell()
-        self._sender.tell()

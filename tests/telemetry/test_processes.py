@@ -105,8 +105,7 @@ async def test_a_drop(settings: Settings, redis_url: str, database_url: str, tmp
             crowd = Crowd(settings, session)
             await wait_until(lambda: _all_waves_open(ports["gateway"]), 30)
             await asyncio.gather(*map(crowd.visit, range(6)))
-            before = await figures_at(ports["gateway"])
-            _check_sums(before, crowd.outcomes)
+            before = await _summed(ports["gateway"], crowd.outcomes)
 
             # One is killed, another takes its place: nothing goes back, and what the dead one held is nobody's.
             gateways[0].kill()
@@ -115,7 +114,7 @@ async def test_a_drop(settings: Settings, redis_url: str, database_url: str, tmp
             gateways.append(house.start("gateway", shares=True, metrics_port=ports["gateway"]))
             await asyncio.to_thread(gateways[-1].ready)
             await asyncio.gather(*map(crowd.visit, range(6, 12)))
-            _check_sums(await figures_at(ports["gateway"]), crowd.outcomes)
+            await _summed(ports["gateway"], crowd.outcomes)
 
             claimed = 9 + 12  # all of people-open, and one in one-open for each of twelve users
             await wait_until(lambda: _settled(ports["writer"], claimed))
@@ -125,7 +124,7 @@ async def test_a_drop(settings: Settings, redis_url: str, database_url: str, tmp
                 await client.client_kill_filter(_type="normal", skipme=True)
             await end_sessions(database_url)
             await asyncio.gather(*(crowd.ask_again(no) for no in range(12)))
-            _check_sums(await figures_at(ports["gateway"]), crowd.outcomes)
+            await _summed(ports["gateway"], crowd.outcomes)
         await _check_roles(ports)
         with pytest.raises(OSError, match="404"):  # not on the users' port, where there is one for them
             get(settings.port, "/metrics")
@@ -139,15 +138,25 @@ async def _all_waves_open(port: int) -> bool:
     return waves == 6 and all(value for (name, _), value in figures.items() if name == "dropwave_shard_bound")
 
 
-def _check_sums(figures: Any, outcomes: Outcomes) -> None:
-    told = {
-        (dict(labels)["endpoint"], dict(labels)["outcome"]): value
-        for (name, labels), value in figures.items()
-        if name == "dropwave_answers_total" and dict(labels)["endpoint"] not in ("metrics", "ready", "health", "docs")
-    }
-    assert told == outcomes
+async def _summed(port: int, outcomes: Outcomes) -> Any:
+    """The figures, as soon as every answer is among them; a process tells of its own a moment late."""
+    figures: Any = {}
+
+    async def are_told() -> bool:
+        nonlocal figures
+        figures = await figures_at(port)
+        told = {
+            (dict(labels)["endpoint"], dict(labels)["outcome"]): value
+            for (name, labels), value in figures.items()
+            if name == "dropwave_answers_total"
+            and dict(labels)["endpoint"] not in ("metrics", "ready", "health", "docs")
+        }
+        return told == outcomes
+
+    await wait_until(are_told, what="every answer to be counted")
     assert figure(figures, "dropwave_claim_batch_claims_sum") >= outcomes["claim", "claimed"]
     assert figure(figures, "dropwave_connections") == 0
+    return figures
 
 
 async def _check_roles(ports: dict[str, int]) -> None:
