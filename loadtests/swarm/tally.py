@@ -61,11 +61,11 @@ class Tally:
         """A part of the book of that worker."""
         self._under_way[worker] = self._under_way.get(worker, 0) + len(part.get("codes", ()))
         for digest, account, offer in part.get("codes", ()):
-            owner = self._owner.setdefault(digest, account)
-            if owner != account:
-                self.wrong.add(kinds.SHARED_CODE, f"{owner} and {account}")
-            else:
+            if digest not in self._owner:
+                self._owner[digest] = account
                 self.given[offer] = self.given.get(offer, 0) + 1
+            elif self._owner[digest] != account:
+                self.wrong.add(kinds.SHARED_CODE, f"{self._owner[digest]} and {account}")
         if part.get("ended"):
             self._end(worker, part)
 
