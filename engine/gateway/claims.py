@@ -73,34 +73,26 @@ class ClaimEndpoint:
         gone: CancelledError then, and where the claim was not sent to the hot store yet, it never is.
         """
         laps = self._laps.next(heading)
-        claim = await self._looked_up(self._steps(wave, heading, body, laps))
-        if isinstance(claim, _Refusal):
-            answer = self._refused(claim, heading, laps)
-        else:
-            answer = await self._decided(claim, heading, presence, laps)
+        steps = self._steps(wave, heading, body, laps)
+        answer = await self._looked_up_and_decided(steps, None, heading, presence, laps)
         return replace(answer, close=True) if isinstance(body, Problem) else answer
 
-    def begin(self, wave: str, heading: Heading, body: bytes, presence: Presence, listener: Listener) -> bool:
-        """As `answer`, told to the listener, perhaps before this returns; no task waits for it.
-
-        False where the board lacks something that would have to be looked for: nothing was done then.
-        """
-        if self._board.wave(wave) is None:
-            return False
+    def begin(self, wave: str, heading: Heading, body: bytes, presence: Presence, listener: Listener) -> None:
+        """As `answer`, told to the listener, perhaps before this returns; no task waits for it, mostly."""
         laps = self._laps.next(heading)
         steps = self._steps(wave, heading, body, laps)
         try:
-            next(steps)
+            wanted = next(steps)
         except StopIteration as ended:
             claim: _Claim | _Refusal = ended.value
         else:
-            return False  # the wave that the ticket is for: that is settled before anything is counted
+            answer = self._looked_up_and_decided(steps, wanted, heading, presence, laps)
+            self._aside.wait_for(answer, heading, listener)
+            return
         if isinstance(claim, _Refusal):
             listener.answered(self._refused(claim, heading, laps))
-            return True
-        if not self._desks.ask(claim.live, _Calling(self, claim, heading, laps, listener), presence):
+        elif not self._desks.ask(claim.live, _Calling(self, claim, heading, laps, listener), presence):
             self._aside.wait_for(self._decided(claim, heading, presence, laps), heading, listener)
-        return True
 
     def call_back(
         self, claim: _Claim, outcome: Outcome, heading: Heading, laps: Laps | None, listener: Listener
@@ -118,15 +110,20 @@ class ClaimEndpoint:
             answer = _not_known(heading)
         listener.answered(self._ended(claim.caller, answer, laps))
 
-    async def _looked_up(self, steps: _Steps) -> _Claim | _Refusal:
-        """The end of these steps, with every wave looked for that they ask for."""
+    async def _looked_up_and_decided(
+        self, steps: _Steps, wanted: str | None, heading: Heading, presence: Presence | None, laps: Laps | None
+    ) -> Answer:
+        """The answer behind these steps, which have got as far as to want that wave; None: they have not begun."""
         try:
-            wanted = next(steps)
+            if wanted is None:
+                wanted = next(steps)
             while True:
                 wanted = steps.send(await find_wave(self._board, wanted))
         except StopIteration as ended:
-            found: _Claim | _Refusal = ended.value
-            return found
+            claim: _Claim | _Refusal = ended.value
+        if isinstance(claim, _Refusal):
+            return self._refused(claim, heading, laps)
+        return await self._decided(claim, heading, presence, laps)
 
     async def _decided(self, claim: _Claim, heading: Heading, presence: Presence | None, laps: Laps | None) -> Answer:
         try:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from engine.domain.tickets import Ticket, TicketBook
 from engine.gateway.accepting import RECEIVED_BYTES_MAX
 from engine.gateway.lane.connection import HELD_BYTES_MAX, LaneConnection
 from engine.gateway.lane.lane import Lane
@@ -222,7 +223,7 @@ async def test_the_same_bytes_get_the_same_answers(drop: Drop, plain_drop: Drop,
         with_lane, without = speaker.talk()
         heard, other = await asyncio.gather(talk(drop.port, with_lane), talk(plain_drop.port, without))
         assert without_what_changes(heard) == without_what_changes(other), f"talk {number} of seed {seed}: {with_lane}"
-    assert len(taken) > TALKS / 3, "else nothing was compared"
+    assert len(taken) > TALKS / 8, "else nothing was compared"
 
 
 async def test_claims_after_other_requests_take_the_lane(drop: Drop, taken: list[bytes]) -> None:
@@ -269,6 +270,36 @@ async def test_what_is_sent_ahead_is_held_to_a_bound(drop: Drop, taken: list[byt
         await asyncio.sleep(0.05)
         assert len(lane_connection(drop)._held) == held < 2 * HELD_BYTES_MAX + RECEIVED_BYTES_MAX * 2
         flood.cancel()
+
+
+async def test_who_was_turned_away_is_not_served(drop: Drop, taken: list[bytes]) -> None:
+    settings = replace(drop.settings, connections_per_address_max=1)
+    async with running_gateway(settings, drop.stores) as full, connected_to(full.port) as first:
+        await wait_until(lambda: full.board.wave("one-open") is not None)
+        first.send(claim_request("Ticket x", "one-open", A))
+        assert (await first.response()).status == 401
+        async with connected_to(full.port) as second:
+            second.send(claim_request(drop.token(), "one-open", A))
+            assert (await second.response()).code == "too_many_requests"
+            second.send(claim_request(drop.token(), "one-open", A))
+            assert await second.ended()
+    assert len(taken) == 1
+    assert (await drop.claim("one-open", A)).status == 201, "it was not claimed yet"
+
+
+async def test_a_request_counts_once_whatever_it_waits_for(drop: Drop, taken: list[bytes]) -> None:
+    """A ticket for a wave that is not on the board: that has to be looked for first."""
+    book = TicketBook(drop.keyring.ticket_keys)
+    ticket = book.mint(Ticket("past", "past", "u1", "u1", "account", "", 1))
+    settings = replace(drop.settings, address_requests_per_second=0.001, address_requests_burst=5)
+    async with running_gateway(settings, drop.stores) as counting, connected_to(counting.port) as connection:
+        await wait_until(lambda: counting.board.wave("one-open") is not None)
+        codes = []
+        for _ in range(6):
+            connection.send(claim_request(f"Ticket {ticket}", "one-open", A))
+            codes.append((await connection.response()).code)
+    assert codes == ["ticket_mismatch"] * 5 + ["too_many_requests"]
+    assert len(taken) == 6
 
 
 async def test_the_timer_of_aiohttp_ends_no_connection_that_takes_the_lane(drop: Drop) -> None:

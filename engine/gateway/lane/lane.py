@@ -87,10 +87,8 @@ class Lane:
         if self._is_refused(asker, headers, "claim", heading):
             return True
         asker.begun("claim", heading, self._load)
-        if self._claims.begin(wave, heading, body, asker.presence, asker):
-            return True
-        asker.left()
-        return False
+        self._claims.begin(wave, heading, body, asker.presence, asker)
+        return True
 
     def _take_ticket(self, asker: Asker, target: bytes, headers: dict[str, str]) -> bool:
         wave = target[_PATH : -len(_TICKETS)].decode()
