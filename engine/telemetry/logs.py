@@ -2,12 +2,14 @@
 
 import logging
 import sys
+from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Final, Literal
+from typing import Final, Literal, TextIO
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from engine.telemetry.metrics import LOG_LINES_LOST
 from engine.telemetry.redaction import redact
 
 REQUEST_ID: Final[ContextVar[str]] = ContextVar("request_id", default="")
@@ -32,12 +34,32 @@ def configure_logging(log_format: Literal["json", "text"], level: str, role: str
     structlog.configure(
         processors=[*shared, redact, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=_lines_to(sys.stderr),
         cache_logger_on_first_use=False,
     )
     if role:
         structlog.contextvars.bind_contextvars(role=role)
     _route_standard_logging([*shared, redact], renderer, max(number, logging.WARNING))
+
+
+class _Lines(structlog.PrintLogger):
+    """Prints lines; one that cannot be written, because the disk is full or nobody reads the pipe any more, is counted.
+
+    Whatever is at work when it has something to tell goes on: no claim waits for the space that its line would take.
+    """
+
+    def msg(self, message: str) -> None:
+        """A line."""
+        try:
+            super().msg(message)
+        except OSError:
+            LOG_LINES_LOST.inc()
+
+    log = debug = info = warn = warning = fatal = failure = err = error = critical = exception = msg
+
+
+def _lines_to(stream: TextIO) -> Callable[..., WrappedLogger]:
+    return lambda *_: _Lines(stream)
 
 
 def _name_request(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
