@@ -102,7 +102,7 @@ async def copy_claims(
 
 async def _packed(
     pack: Callable[[int, Any], bytearray], campaign_no: int, things: Sequence[Any]
-) -> AsyncIterator[bytes]:
+) -> AsyncIterator[bytearray]:
     """A COPY piece by piece: Postgres takes one in while the next is packed."""
     piece = bytearray(COPY_BEGIN)
     for start in range(0, len(things), PIECE_ROWS):

@@ -33,10 +33,9 @@ from engine.errors import (
     LedgerRefused,
     LedgerUnavailable,
     ShardBroken,
-    WritesRefused,
 )
 from engine.hotstore.load import unbind
-from engine.hotstore.log import read_log, tell_settled, trim_log
+from engine.hotstore.log import Place, read_log
 from engine.hotstore.store import HotStore
 from engine.hotstore.view import loaded_campaigns, seen_term
 from engine.ledger.cursors import Cursor, all_cursors, read_cursor
@@ -46,7 +45,7 @@ from engine.service import Loop
 from engine.settings import Settings
 from engine.settling.reading import Found, LogReader
 from engine.settling.settler import Settler
-from engine.settling.trimming import Place, PlaceHistory
+from engine.settling.telling import Telling
 from engine.telemetry import CURSORS_MOVED, LEADS, SHARD_ALARMS, campaign_label
 
 log = structlog.get_logger(__name__)
@@ -81,16 +80,14 @@ class Writer:
         self._holder = holder or f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._settler = Settler(ledger)
         self._reader = LogReader(store, settings)
+        self._telling = Telling(store, settings.log_trim_behind_ms)
         self._gather_ms = 0 if settings.ack == "settled" else settings.settle_gather_ms
         self._lease: Lease | None = None
         self._lease_end_s = 0.0
         self._cursors: dict[str, Cursor] = {}
-        self._told: dict[str, Place] = {}
-        self._histories: dict[str, PlaceHistory] = {}
         self._alarms: dict[str, Alarm] = {}
         self._look_again_s = 0.0
         self._failures = 0
-        self._owes = False
         self._stopping = asyncio.Event()
         self._renew_s = settings.lease_ms / 3000
         # The lease is renewed beside the passes: one commit may take longer than a lease lasts.
@@ -146,7 +143,7 @@ class Writer:
             await self._look_again()
             found, began_s = await self._read(LOOK_AGAIN_MS), time.monotonic()
             await self._settle_all(found)
-            await self._trim()
+            await self._telling.trim(self._cursors)
             self._failures = 0
             if found.entries and not found.more:
                 await self._rest(self._gather_ms - round((time.monotonic() - began_s) * 1000))
@@ -165,8 +162,9 @@ class Writer:
                 await self._look_again()
                 found = await self._read(wait_ms=1)
                 if not found.entries:
-                    return
+                    break
                 await self._settle_all(found)
+            await self._telling.tell(self._cursors)
         except (LedgerError, HotStoreError) as error:
             log.info("the rest of the log is left to the next writer", error=str(error))
 
@@ -180,11 +178,9 @@ class Writer:
         for campaign in list(self._alarms):
             if campaign not in self._cursors or self._cursors[campaign].epoch != self._alarms[campaign].epoch:
                 del self._alarms[campaign]
-        for memory in (self._told, self._histories):
-            for campaign in memory.keys() - self._cursors.keys():
-                memory.pop(campaign)
+        self._telling.forget_others(self._cursors)
         await self._unbind_broken()
-        await self._tell()
+        await self._telling.tell(self._cursors)
         self._look_again_s = time.monotonic() + LOOK_AGAIN_MS / 1000
 
     async def _read(self, wait_ms: int) -> Found:
@@ -217,7 +213,7 @@ class Writer:
         self._reader.read_ahead(found)  # beside Postgres, which takes longer
         for campaign, entries in found.entries.items():
             await self._settle(self._cursors[campaign], entries)
-        await self._tell()
+        await self._telling.tell_soon(self._cursors)
 
     async def _settle(self, cursor: Cursor, entries: list[LogEntry]) -> None:
         campaign = cursor.campaign
@@ -252,36 +248,6 @@ class Writer:
                 else:
                     alarm.unbound = True
                     log.error("shard unbound", campaign=campaign, reason=alarm.reason)
-
-    async def _tell(self) -> None:
-        """Tell each shard how far it is settled. The claim script bounds the log's length by it."""
-        try:
-            for campaign, cursor in self._cursors.items():
-                if self._told.get(campaign) != cursor.place:
-                    await tell_settled(self._store, campaign, cursor.place)
-                    self._told[campaign] = cursor.place
-                    self._owes = False
-        except WritesRefused as error:
-            self._owe(error)
-
-    def _owe(self, error: WritesRefused) -> None:
-        """Nothing is promised on the strength of what is written there, and whoever waits for the ledger must not wait
-        for that too. It is tried again at each pass: one call, that Redis refuses at once."""
-        if not self._owes:
-            log.warning("the hot store takes no writes: it is told later what is settled", error=str(error))
-        self._owes = True
-
-    async def _trim(self) -> None:
-        now_s = time.monotonic()
-        for campaign, cursor in self._cursors.items():
-            history = self._histories.setdefault(campaign, PlaceHistory(self._settings.log_trim_behind_ms / 1000))
-            history.note(now_s, cursor.place)
-            place = history.due(now_s)
-            if place is not None:
-                try:
-                    await trim_log(self._store, campaign, place)
-                except WritesRefused as error:  # the next place is behind this one
-                    self._owe(error)
 
     async def _back_off(self, error: DropwaveError) -> None:
         """A store is away. What was under way may be done or not: the cursors tell."""
