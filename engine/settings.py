@@ -166,8 +166,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     """Origins whose pages may read answers in a browser, separated by commas, or `*`; empty: none."""
 
     log_entries_max: Count = 64
-    """Log entries in one answer of Redis to the writer: each holds at most `claim_batch_max` claims, some 70 bytes each,
-    so 2 MB at most, for which Redis takes a millisecond."""
+    """Log entries in one answer of Redis to the writer: each holds at most `claim_batch_max` claims, some 70 bytes
+    each, so 2 MB at most, for which Redis takes a millisecond."""
     settle_decisions_max: Count = 8_192
     """The writer reads on, `log_entries_max` at a time, until it has so many decisions for one transaction. From 4,000
     on a claim hardly gets any cheaper; 8,192 take Postgres a tenth of a second, for which `ack: settled` waits."""

@@ -185,7 +185,10 @@ SHARD_BOUND: Final = Gauge(
     multiprocess_mode="livemin",
 )
 SHARD_EPOCH: Final = Gauge(
-    "dropwave_shard_epoch", "Epoch of the shard: Unix ms of its last recovery.", ["campaign"], multiprocess_mode="livemax"
+    "dropwave_shard_epoch",
+    "Epoch of the shard: Unix ms of its last recovery.",
+    ["campaign"],
+    multiprocess_mode="livemax",
 )
 
 # --- roles, recovery, stores ------------------------------------------------------------------------
