@@ -83,7 +83,7 @@ class Doorkeeper:
     def user_or_ticket(self, authorization: str) -> Caller | Ticket | Problem:
         """The user behind a Bearer token, or a ticket for whatever wave: `waves.check_ticket` looks at that."""
         scheme, _, credentials = authorization.partition(" ")
-        if scheme.lower() != "ticket":
+        if scheme != "Ticket" and scheme.lower() != "ticket":
             return self.user(authorization)
         ticket = self._tickets.read(credentials.strip())
         if isinstance(ticket, TicketFault):

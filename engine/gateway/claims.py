@@ -3,14 +3,15 @@
 The steps, in the order in which a refusal can come of them: how the body is sent, who asks and how often, what is
 asked, in which wave and for which offers; then the desk, whose outcome `outcomes` puts into words.
 
-They are written down once (`_steps`) and taken in two ways: `answer` is a coroutine, for whoever has a task for each
-request; `begin` takes them at once and is called back by the desk, which saves a crowd a task and a future each.
+They are written down once (`ClaimEndpoint._steps`) and taken in two ways: `answer` is a coroutine, for whoever has a
+task for each request; `begin` takes them at once and is called back by the desk, which saves a crowd a task and a
+future each.
 """
 
 from collections.abc import Generator
+from typing import Final
 
 import structlog
-from msgspec import Struct
 from msgspec.structs import replace
 
 from engine.claiming.board import LiveWave
@@ -32,24 +33,54 @@ from engine.gateway.waves import check_ticket, find_wave, offer_numbers
 
 log = structlog.get_logger(__name__)
 
-
-class _Claim(Struct, frozen=True):
-    """A claim that the desk can be asked for, and by whom."""
-
-    caller: Caller | Ticket
-    live: LiveWave
-    ask: Ask
+_UNKNOWN_WAVE: Final = Problem("unknown_wave")
+_Steps = Generator[str, None, None]
+"""Yields the ids of waves that are not on the board; goes on when the visit has what `find_wave` has found."""
 
 
-class _Refusal(Struct, frozen=True):
-    """Why it is not asked for; `caller` where it is known who asked."""
+class _Visit(Waiting):
+    """One claim on its way: through the steps, and then at its desk."""
 
-    problem: Problem
-    caller: Caller | Ticket | None = None
+    __slots__ = ("body", "caller", "endpoint", "found", "heading", "laps", "listener", "live", "refusal", "wave")
 
+    def __init__(
+        self,
+        endpoint: "ClaimEndpoint",
+        wave: str,
+        heading: Heading,
+        body: bytes | Problem,
+        laps: Laps | None,
+        listener: Listener | None = None,
+    ) -> None:
+        self.is_over = False  # as Waiting has it; `ask` comes of the steps
+        self.endpoint = endpoint
+        self.wave = wave
+        self.heading = heading
+        self.body = body
+        self.laps = laps
+        self.listener = listener
+        self.caller: Caller | Ticket | None = None
+        """Who asks, once that is known and may be heard."""
+        self.live: LiveWave | None = None
+        self.found: LiveWave | Problem = _UNKNOWN_WAVE
+        """The wave that the steps have wanted last."""
+        self.refusal: Problem | None = None
 
-_Steps = Generator[str, LiveWave | Problem, _Claim | _Refusal]
-"""Yields the ids of waves that are not on the board, and wants each as `find_wave` finds it."""
+    def lap(self, step: str) -> None:
+        """A step has ended, of one that is measured or traced."""
+        if self.laps is not None:
+            self.laps.done(step)
+
+    def decided(self, outcome: Outcome) -> None:
+        """The answer can be given."""
+        if self.listener is not None:
+            self.endpoint.call_back(self, outcome, self.listener)
+
+    def left(self) -> None:
+        """A batch may keep this for seconds; it shall not keep the client's connection."""
+        listener, self.listener = self.listener, None
+        if listener is not None:
+            listener.left()
 
 
 class ClaimEndpoint:
@@ -72,111 +103,121 @@ class ClaimEndpoint:
         `body` is a problem where it could not be read; that is told in its turn. `presence` tells when the client has
         gone: CancelledError then, and where the claim was not sent to the hot store yet, it never is.
         """
-        laps = self._laps.next(heading)
-        steps = self._steps(wave, heading, body, laps)
-        answer = await self._looked_up_and_decided(steps, None, heading, presence, laps)
+        visit = _Visit(self, wave, heading, body, self._laps.next(heading))
+        steps = self._steps(visit)
+        answer = await self._looked_up(visit, steps, next(steps, None), presence)
         return replace(answer, close=True) if isinstance(body, Problem) else answer
 
     def begin(self, wave: str, heading: Heading, body: bytes, presence: Presence, listener: Listener) -> None:
         """As `answer`, told to the listener, perhaps before this returns; no task waits for it, mostly."""
-        laps = self._laps.next(heading)
-        steps = self._steps(wave, heading, body, laps)
-        try:
-            wanted = next(steps)
-        except StopIteration as ended:
-            claim: _Claim | _Refusal = ended.value
-        else:
-            answer = self._looked_up_and_decided(steps, wanted, heading, presence, laps)
-            self._aside.wait_for(answer, heading, listener)
-            return
-        if isinstance(claim, _Refusal):
-            listener.answered(self._refused(claim, heading, laps))
-        elif not self._desks.ask(claim.live, _Calling(self, claim, heading, laps, listener), presence):
-            self._aside.wait_for(self._decided(claim, heading, presence, laps), heading, listener)
+        visit = _Visit(self, wave, heading, body, self._laps.next(heading), listener)
+        steps = self._steps(visit)
+        wanted = next(steps, None)
+        if wanted is not None:
+            self._aside.wait_for(self._looked_up(visit, steps, wanted, presence), heading, listener)
+        elif visit.live is None:
+            listener.answered(self._refused(visit))
+        elif not self._desks.ask(visit.live, visit, presence):
+            self._aside.wait_for(self._asked(visit, visit.live, presence), heading, listener)
 
-    def call_back(
-        self, claim: _Claim, outcome: Outcome, heading: Heading, laps: Laps | None, listener: Listener
-    ) -> None:
+    def call_back(self, visit: _Visit, outcome: Outcome, listener: Listener) -> None:
         """The desk has called: tell the listener."""
-        if laps is not None:
-            laps.done("decide")
+        assert visit.live is not None
+        heading = visit.heading
+        if visit.laps is not None:
+            visit.laps.done("decide")
         try:
-            answer = self._answers.at_hand(claim.live, claim.ask, outcome, heading.accept_language)
+            answer = self._answers.at_hand(visit.live, visit.ask, outcome, heading.accept_language)
         except LookupError:  # terms that are newer than the board
-            self._aside.wait_for(self._worded(claim, outcome, heading, laps), heading, listener)
+            self._aside.wait_for(self._worded(visit, visit.live, outcome), heading, listener)
             return
         except Exception:
-            log.exception("claim has no answer", request_id=heading.request_id, wave=claim.live.wave.id)
+            log.exception("claim has no answer", request_id=heading.request_id, wave=visit.wave)
             answer = _not_known(heading)
-        listener.answered(self._ended(claim.caller, answer, laps))
+        listener.answered(self._ended(visit, answer))
 
-    async def _looked_up_and_decided(
-        self, steps: _Steps, wanted: str | None, heading: Heading, presence: Presence | None, laps: Laps | None
-    ) -> Answer:
-        """The answer behind these steps, which have got as far as to want that wave; None: they have not begun."""
-        try:
-            if wanted is None:
-                wanted = next(steps)
-            while True:
-                wanted = steps.send(await find_wave(self._board, wanted))
-        except StopIteration as ended:
-            claim: _Claim | _Refusal = ended.value
-        if isinstance(claim, _Refusal):
-            return self._refused(claim, heading, laps)
-        return await self._decided(claim, heading, presence, laps)
+    async def _looked_up(self, visit: _Visit, steps: _Steps, wanted: str | None, presence: Presence | None) -> Answer:
+        """The answer behind these steps, which have got as far as to want that wave."""
+        while wanted is not None:
+            visit.found = await find_wave(self._board, wanted)
+            wanted = next(steps, None)
+        return self._refused(visit) if visit.live is None else await self._asked(visit, visit.live, presence)
 
-    async def _decided(self, claim: _Claim, heading: Heading, presence: Presence | None, laps: Laps | None) -> Answer:
+    async def _asked(self, visit: _Visit, live: LiveWave, presence: Presence | None) -> Answer:
         try:
-            outcome = await self._desks.claim(claim.live, claim.ask, presence)
+            outcome = await self._desks.claim(live, visit.ask, presence)
         except Exception:
-            log.exception("claim has no answer", request_id=heading.request_id, wave=claim.live.wave.id)
-            return self._ended(claim.caller, _not_known(heading), laps)
-        if laps is not None:
-            laps.done("decide")
-        return await self._worded(claim, outcome, heading, laps)
+            log.exception("claim has no answer", request_id=visit.heading.request_id, wave=visit.wave)
+            return self._ended(visit, _not_known(visit.heading))
+        visit.lap("decide")
+        return await self._worded(visit, live, outcome)
 
-    async def _worded(self, claim: _Claim, outcome: Outcome, heading: Heading, laps: Laps | None) -> Answer:
+    async def _worded(self, visit: _Visit, live: LiveWave, outcome: Outcome) -> Answer:
         try:
-            answer = await self._answers.of(claim.live, claim.ask, outcome, heading.accept_language)
+            answer = await self._answers.of(live, visit.ask, outcome, visit.heading.accept_language)
         except Exception:
-            log.exception("claim has no answer", request_id=heading.request_id, wave=claim.live.wave.id)
-            answer = _not_known(heading)
-        return self._ended(claim.caller, answer, laps)
+            log.exception("claim has no answer", request_id=visit.heading.request_id, wave=visit.wave)
+            answer = _not_known(visit.heading)
+        return self._ended(visit, answer)
 
-    def _refused(self, refusal: _Refusal, heading: Heading, laps: Laps | None) -> Answer:
-        return self._ended(refusal.caller, refuse(refusal.problem, heading.accept_language), laps, "")
+    def _refused(self, visit: _Visit) -> Answer:
+        assert visit.refusal is not None
+        return self._ended(visit, refuse(visit.refusal, visit.heading.accept_language), "")
 
-    def _ended(self, caller: Caller | Ticket | None, answer: Answer, laps: Laps | None, step: str = "render") -> Answer:
+    def _ended(self, visit: _Visit, answer: Answer, step: str = "render") -> Answer:
         """There is an answer: whoever was let in is told what it counts as."""
-        if caller is not None:
-            self._doorkeeper.answered(caller, answer)
-        if laps is not None:
-            laps.ended(step)
+        if visit.caller is not None:
+            self._doorkeeper.answered(visit.caller, answer)
+        if visit.laps is not None:
+            visit.laps.ended(step)
         return answer
 
-    def _steps(self, wave: str, heading: Heading, body: bytes | Problem, laps: Laps | None) -> _Steps:
-        """All that comes before the desk."""
-        caller: Caller | Ticket | Problem = self._caller(heading, body)
+    def _steps(self, visit: _Visit) -> _Steps:
+        """All that comes before the desk. Behind it the visit has `live` and `ask`, or else `refusal`."""
+        body = visit.body
+        caller = self._caller(visit.heading, body)
         own: LiveWave | Problem | None = None
         if isinstance(caller, Ticket):
-            own = self._board.wave(caller.wave) or (yield caller.wave)
-            caller = check_ticket(own, caller, wave) or caller
+            own = self._board.wave(caller.wave)
+            if own is None:
+                yield caller.wave
+                own = visit.found
+            caller = check_ticket(own, caller, visit.wave) or caller
         if not isinstance(caller, Problem):
             caller = self._doorkeeper.too_often(caller) or caller
-        if laps is not None:
-            laps.done("authenticate")
+        if visit.laps is not None:
+            visit.laps.done("authenticate")
         if isinstance(caller, Problem):
-            return _Refusal(caller)
+            visit.refusal = caller
+            return
+        visit.caller = caller
         asked = body if isinstance(body, Problem) else read_claim_body(body)
+        live: LiveWave | Problem | None = self._board.wave(visit.wave)
+        if live is None and not isinstance(asked, Problem):
+            yield visit.wave
+            live = visit.found
+        self._end_steps(visit, caller, own, asked, live or _UNKNOWN_WAVE)
+
+    def _end_steps(
+        self,
+        visit: _Visit,
+        caller: Caller | Ticket,
+        own: LiveWave | Problem | None,
+        asked: ClaimBody | Problem,
+        live: LiveWave | Problem,
+    ) -> None:
         if isinstance(asked, Problem):
-            return _Refusal(asked, caller)
-        live = self._board.wave(wave) or (yield wave)
-        claim = live if isinstance(live, Problem) else _claim(caller, own, live, asked)
-        if isinstance(claim, Problem):
-            return _Refusal(claim, caller)
-        if laps is not None:
-            laps.done("read")
-        return claim
+            visit.refusal = asked
+        elif isinstance(live, Problem):
+            visit.refusal = live
+        else:
+            ask = _ask(caller, own, live, asked)
+            if isinstance(ask, Problem):
+                visit.refusal = ask
+            else:
+                visit.live, visit.ask = live, ask
+                if visit.laps is not None:
+                    visit.laps.done("read")
 
     def _caller(self, heading: Heading, body: bytes | Problem) -> Caller | Ticket | Problem:
         if heading.content_type == JSON_TYPE and not heading.content_encoding and isinstance(body, bytes):
@@ -184,9 +225,7 @@ class ClaimEndpoint:
         return _sent_wrongly(heading, body) or self._doorkeeper.user_or_ticket(heading.authorization)
 
 
-def _claim(
-    caller: Caller | Ticket, own: LiveWave | Problem | None, live: LiveWave, asked: ClaimBody
-) -> _Claim | Problem:
+def _ask(caller: Caller | Ticket, own: LiveWave | Problem | None, live: LiveWave, asked: ClaimBody) -> Ask | Problem:
     """What to ask the desk for, or why not. `own` is the wave that a ticket was held against."""
     # Where that is this very picture of the wave, the ticket says all that there is to say of its bearer.
     asker = caller if isinstance(caller, Ticket) and own is live else asker_in(live, caller)
@@ -199,35 +238,7 @@ def _claim(
         return offers
     if not asker.claimant:  # nobody whom the script could count, and so nothing that could be a replay
         return not_eligible(asker.broken_rule)
-    ask = Ask(live.wave.no, asked.request_no, offers, asker.claimant, asker.account, asker.broken_rule)
-    return _Claim(caller, live, ask)
-
-
-class _Calling(Waiting):
-    """A claim of `begin` at its desk."""
-
-    __slots__ = ("_claim", "_endpoint", "_heading", "_laps", "_listener")
-
-    def __init__(
-        self, endpoint: ClaimEndpoint, claim: _Claim, heading: Heading, laps: Laps | None, listener: Listener
-    ) -> None:
-        self.ask, self.is_over = claim.ask, False  # as Waiting has it, without the call
-        self._endpoint = endpoint
-        self._claim = claim
-        self._heading = heading
-        self._laps = laps
-        self._listener: Listener | None = listener
-
-    def decided(self, outcome: Outcome) -> None:
-        """The answer can be given."""
-        if self._listener is not None:
-            self._endpoint.call_back(self._claim, outcome, self._heading, self._laps, self._listener)
-
-    def left(self) -> None:
-        """A batch may keep this for seconds; it shall not keep the client's connection."""
-        listener, self._listener = self._listener, None
-        if listener is not None:
-            listener.left()
+    return Ask(live.wave.no, asked.request_no, offers, asker.claimant, asker.account, asker.broken_rule)
 
 
 def _not_known(heading: Heading) -> Answer:
