@@ -281,8 +281,9 @@ async def test_workers_that_are_lost_and_come_back(shop: Drop, tmp_path: Path, s
     assert master.process.returncode == 3, master.said
     assert "self-healed with heartbeat" in master.said
     assert verdict["broken"] == [], master.said
-    assert [line for line in verdict["not_known"] if "gone" in line] == [
-        "worker 1 is gone, and with it what its users were told"
-    ]
+    gone = [line for line in verdict["not_known"] if "gone" in line]
+    # Which of the first two was counted first is theirs to find out; the third is neither of them.
+    assert len(gone) == 1
+    assert gone[0] in {f"worker {index} is gone, and with it what its users were told" for index in (0, 1)}
     accounts = await claimants(shop)
     assert len(set(accounts)) == len(accounts)
