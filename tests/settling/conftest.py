@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
+from msgspec.structs import replace
 
 from engine.hotstore.store import HotStore
 from engine.ledger.database import Ledger
@@ -30,10 +31,14 @@ async def neighbour(ledger: Ledger, store: HotStore, settings: Settings, seed: i
 
 @pytest.fixture
 async def start_writer(ledger: Ledger, store: HotStore, settings: Settings) -> AsyncIterator[MakeWriter]:
-    """Start a writer; a ledger, settings or a holder's name of its own may be given."""
-    started: list[Writer] = []
+    """Start a writer; a ledger, settings or a holder's name of its own may be given.
 
-    async def start(holder: str = "writer", by: Ledger | None = None, settings: Settings = settings) -> Writer:
+    Its batches are small, so that it reads ahead, and it does not wait for them to grow.
+    """
+    started: list[Writer] = []
+    hurried = replace(settings, log_entries_max=2, settle_decisions_max=3, settle_gather_ms=0)
+
+    async def start(holder: str = "writer", by: Ledger | None = None, settings: Settings = hurried) -> Writer:
         writer = Writer(by or ledger, store, settings, holder)
         started.append(writer)
         await writer.start()
