@@ -22,7 +22,7 @@ end
 
 local function connection()
   local socket = tcp()
-  socket:settimeouts(500, 1000, 1000)
+  socket:settimeouts(2000, 5000, 5000)
   local connected, err = socket:connect(REDIS_HOST, REDIS_PORT, {pool_size = POOL_SIZE})
   if not connected then return nil, err end
   if socket:getreusedtimes() == 0 then

@@ -54,11 +54,33 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--side", action="append", default=[], help="only sides whose name begins so: engine, nginx, FastAPI"
     )
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of the engine")
+    parser.add_argument(
+        "--variant",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE[,…]",
+        help="one more engine that takes turns, with these settings",
+    )
     parser.add_argument("--rate", type=int, default=0, help="requests a second of the open loop")
     parser.add_argument("--claims-max", type=int, default=1_000_000, help="where growth ends (default: a million)")
+    parser.add_argument("--no-audit", action="store_true", help="leave the audit at the end out")
     parser.add_argument("--out", type=Path, help="folder for results.md, results.json and plots (default: none)")
     parser.add_argument("--data", help="folder for the servers' data (default: TMPDIR); its disk is part of the result")
-    return parser.parse_args(arguments)
+    wish = parser.parse_args(arguments)
+    try:
+        wish.set = tuple(map(_pair, wish.set))
+        wish.variant = tuple((text, dict(map(_pair, text.split(",")))) for text in wish.variant)
+    except ValueError as error:
+        parser.error(str(error))
+    return wish
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ValueError(f"{text!r} is no setting: write NAME=VALUE")
+    return name.strip().lower(), value.strip()
 
 
 async def _run(bench: Bench, names: Sequence[str]) -> list[Result]:
@@ -80,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = Options(
         rounds=wish.rounds, seconds=wish.seconds, warm_up_s=wish.warm_up, connections=wish.connections,
         workers=wish.workers, baseline_workers=wish.baseline_workers, ack=wish.ack, sides=tuple(wish.side),
-        claims_max=wish.claims_max, rate=wish.rate,
+        audit=not wish.no_audit, settings=wish.set, variants=wish.variant, claims_max=wish.claims_max, rate=wish.rate,
     )  # fmt: skip
     configure_logging("text", "warning")
     try:

@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
 
+import msgspec
 from msgspec import Struct
 
 from engine.errors import DropwaveError
@@ -30,6 +31,11 @@ class Options(Struct, frozen=True):
     ack: str = "logged"
     sides: tuple[str, ...] = ()
     """Only these, by the first word of their names; none: all."""
+    settings: tuple[tuple[str, str], ...] = ()
+    """Of the engine, beside what scenarios say."""
+    variants: tuple[tuple[str, dict[str, str]], ...] = ()
+    """More engines, by what to call them: the settings in which they differ."""
+    audit: bool = True
     claims_max: int = 1_000_000
     rate: int = 0
     """Requests a second of the open loop; 0: what the scenario says."""
@@ -79,19 +85,38 @@ class Bench:
     ) -> Result:
         """The result with a sample of each side and round: A B A B. CannotRun where a side does not start."""
         samples: list[Sample] = []
+        self._rates.clear()  # of another scenario
         async with AsyncExitStack() as stack:
             for side in sides:
                 stack.push_async_callback(side.stop)
                 await side.start()
+                side.rest()
             for number in range(1, self.options.rounds + 1):
                 for side in sides:
+                    side.wake()
                     try:
                         sample = await act(side, number)
                     except (DropwaveError, OSError, TimeoutError) as error:
                         sample = Sample(side.name, number, {}, (f"{type(error).__name__}: {error}",))
+                    side.rest()
                     samples.append(sample)
                     self.say(told(result, sample))
-        return Result(result.scenario, result.title, result.how, result.shown, tuple(samples), result.notes)
+            notes = [note for side in sides if (note := await self._judge(side, samples))]
+        return msgspec.structs.replace(result, samples=tuple(samples), notes=(*result.notes, *notes))
+
+    async def _judge(self, side: Side, samples: list[Sample]) -> str:
+        """What the side's own books say at the end; where they do not hold, its last round does not either."""
+        if not self.options.audit:
+            return ""
+        side.wake()
+        try:
+            held, words = await side.verdict()
+        except (DropwaveError, OSError, TimeoutError) as error:
+            held, words = False, f"{type(error).__name__}: {error}"
+        side.rest()
+        if not held:
+            samples.append(Sample(side.name, self.options.rounds, {}, (words,)))
+        return f"{side.name}: {words}" if words and held else ""
 
 
 def told(result: Result, sample: Sample) -> str:

@@ -1,12 +1,14 @@
 """The engine as a side: `dropwave up` in a folder of its own, with a Redis that can be set and asked."""
 
 import asyncio
+import os
 import signal
 import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -17,15 +19,16 @@ from engine.cli.tokens import mint_tickets
 from engine.domain.campaign import Catalogue, CatalogueWave
 from engine.domain.eligibility import Identity
 from engine.domain.tickets import TicketBook
-from engine.domain.verdict import Verdict
 from engine.embedded.child import Child, Insistence
 from engine.embedded.files import private_folder
+from engine.embedded.ports import LOOPBACK
 from engine.embedded.role import PROGRAM
 from engine.embedded.running import Running, find_running
 from engine.embedded.up import environment_of
 from engine.errors import CannotRun
 from engine.gateway.identity.minting import marks_of, mint_token
 from engine.gateway.keyring import Keyring
+from engine.hotstore.promises import MAX_LAG_S
 from engine.hotstore.view import read_shard
 from engine.ledger.campaigns import apply_campaign
 from engine.ledger.cursors import read_cursor
@@ -33,13 +36,15 @@ from engine.scheduling.files import parse_campaign
 from engine.settings import load_settings
 from engine.wiring import Stores, connected
 from loadtests.baselines.redis import BenchRedis
+from loadtests.bench.filling import fill
 from loadtests.bench.processes import processes
 from loadtests.bench.sides import OFFER, WaveAt, account
 
 _SECRET: Final = "be4c4be4c4be4c4be4c4be4c4be4c4be4c4be4c4be4c4be4c4be4c4be4c4be4c"  # noqa: S105 - of a trial on loopback
 _UP_READY_S: Final = 60.0
 _WAVE_PUT_S: Final = 15.0
-_SETTLED_S: Final = 120.0
+_SETTLED_S: Final = 600.0
+"""Ten million claims are filled in faster than they settle."""
 _LOOK_S: Final = 0.02
 _TOKEN_S: Final = 6 * 3_600
 _CAMPAIGN: Final = """\
@@ -55,6 +60,8 @@ offers:
 waves:
   - {{id: {id}, opens_at: "{opens_at}", closes_at: "2036-01-01 00:00", stock: {{{offer}: {stock}}}}}
 """
+_ROLES: Final = ("gateway", "writer", "steward")
+_HELD: Final = MappingProxyType({True: "held", False: "BROKE", None: "not judged"})
 _ZONE: Final = timedelta(hours=8)
 
 
@@ -70,6 +77,7 @@ class EngineSide:
         """`redis` is one of loadtests.baselines.redis.SETTINGS, the rest are settings of the engine."""
         self.name = name
         self.redis = BenchRedis(folder / "redis")
+        self._replica = BenchRedis(folder / "replica") if ack == "replicated" else None
         self.port = 0
         self._redis_settings = redis
         self._folder = folder
@@ -85,6 +93,8 @@ class EngineSide:
         """Redis, then the rest by `up`."""
         private_folder(self._folder)
         await self.redis.start_with(self._redis_settings)
+        if self._replica:
+            await self._replicate(self._replica)
         settings = replace(self._settings, redis_url=self.redis.url)
         self._up.start([*PROGRAM, "up"], environment=environment_of(settings), folder=Path.cwd())
         running = await self._running()
@@ -96,8 +106,39 @@ class EngineSide:
     async def stop(self) -> None:
         """`up` first: its writer settles what is left."""
         await self._stack.aclose()
+        if self._up.runs:
+            self.wake()
         await self._up.stop()
+        if self._replica:
+            await self._replica.stop()
         await self.redis.stop()
+
+    def rest(self) -> None:
+        """Stop the roles: idle they use some six hundredths of a core, which would be taken from the other sides."""
+        self._signal_roles(signal.SIGSTOP)
+
+    def wake(self) -> None:
+        """Go on. Leases have run out meanwhile; whoever opens a wave waits until a steward has put it."""
+        self._signal_roles(signal.SIGCONT)
+
+    async def _replicate(self, replica: BenchRedis) -> None:
+        """A replica that syncs each write as well, and a master that sells only with it."""
+        await replica.start_with(self._redis_settings)
+        await replica.command("CONFIG", "SET", "masterauth", self.redis.password)
+        await replica.command("REPLICAOF", LOOPBACK, self.redis.port)
+
+        async def follows() -> bool:
+            info: dict[str, Any] = await replica.command("INFO", "replication")
+            return info.get("master_link_status") == "up"
+
+        await self._until(follows, _WAVE_PUT_S, "the replica does not follow")
+        for name, value in {"min-replicas-to-write": 1, "min-replicas-max-lag": MAX_LAG_S}.items():
+            await self.redis.command("CONFIG", "SET", name, value)
+
+    def _signal_roles(self, number: signal.Signals) -> None:
+        for pid, name in self.names().items():
+            if name in _ROLES:
+                os.kill(pid, number)
 
     async def open_wave(self, stock: int, opens_in_s: float) -> WaveAt:
         """As an operator does it: a campaign file, applied; the steward puts its wave."""
@@ -130,23 +171,40 @@ class EngineSide:
         view = await read_shard(self._stores.hot_store, wave.id)
         return view.claims if view else 0
 
+    async def fill(self, wave: WaveAt, claims: int) -> float:
+        """So many claims of others at once, past the gateways; bytes that each takes in Redis, once settled."""
+        catalogue, catalogue_wave, _ = self._waves[wave.id]
+        before = await self._used_bytes()
+        await fill(self._stores.hot_store, catalogue, catalogue_wave, claims)
+        return (await self._used_bytes() - before) / claims
+
+    async def _used_bytes(self) -> int:
+        memory: dict[str, Any] = await self.redis.command("INFO", "memory")
+        return int(memory["used_memory"])
+
     async def settled(self, wave: WaveAt) -> float:
         """Wait until the ledger has everything; seconds that it took."""
         began_s = time.monotonic()
         await self._until(lambda: self._is_settled(wave), _SETTLED_S, "the ledger has not caught up")
         return time.monotonic() - began_s
 
-    async def audited(self, wave: WaveAt) -> Verdict:
-        """`dropwave audit` of that wave's campaign."""
-        return await audit(self._stores.ledger, self._stores.hot_store, wave.id)
+    async def verdict(self) -> tuple[bool, str]:
+        """`dropwave audit` of the campaign of its last wave."""
+        if not self._waves:
+            return True, ""
+        found = await audit(self._stores.ledger, self._stores.hot_store, list(self._waves)[-1])
+        judged = ", ".join(f"{each.promise} {_HELD[each.held]}" for each in found.findings)
+        return not found.broken, f"audit of its last wave: {judged}"
 
     def names(self) -> dict[int, str]:
         """Each role, and both servers."""
         found = {self._up.pid: "up", self.redis.child.pid: "redis"}
+        if self._replica:
+            found[self._replica.child.pid] = "replica"
         for process in processes().values():
             if process.parent == self._up.pid:
                 role = process.command[-1] if process.command else ""
-                found[process.pid] = role if role in ("gateway", "writer", "steward") else "postgres"
+                found[process.pid] = role if role in _ROLES else "postgres"
         return found
 
     def gateways(self) -> list[int]:

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from loadtests.baselines import nginx
-from loadtests.bench.baseline_sides import nginx_side
+from loadtests.baselines import fastapi, nginx
+from loadtests.bench.baseline_sides import fastapi_side, nginx_side
 from loadtests.bench.bench import Bench
 from loadtests.bench.engine_side import EngineSide
 from loadtests.bench.sides import Side
@@ -11,21 +11,41 @@ from loadtests.bench.sides import Side
 ENGINE, NGINX, FASTAPI = "engine", "nginx + Lua", "FastAPI + redis-py"
 
 
-def line_up(bench: Bench, *, ack: str = "", workers: int = 0, baselines: bool = True, **settings: Any) -> list[Side]:
-    """The engine and the baselines under the same Redis settings; the engine first."""
-    options = bench.options
-    ack = ack or options.ack
-    redis = "memory" if ack == "memory" else "logged"
+def line_up(bench: Bench) -> list[Side]:
+    """The engine and both baselines under the same Redis settings; the engine first."""
     sides: list[Side] = []
     if bench.wants(ENGINE):
-        sides.append(
-            EngineSide(bench.side_folder(), ack=ack, redis=redis, workers=workers or options.workers, **settings)
-        )
-    if not baselines:
-        return sides
-    if bench.wants(NGINX):
-        if nginx.missing():
-            bench.leave_out(nginx.missing())
+        sides.append(engine(bench))
+        for name, settings in bench.options.variants:
+            more: dict[str, Any] = {**settings}
+            sides.append(engine(bench, name=f"{ENGINE}, {name}", **more))
+    sides += nginx_with(bench, workers=bench.options.baseline_workers)
+    if bench.wants(FASTAPI):
+        if fastapi.missing():
+            bench.leave_out(fastapi.missing())
         else:
-            sides.append(nginx_side(bench.side_folder(), redis, options.baseline_workers))
+            sides.append(fastapi_side(bench.side_folder(), redis_of(bench.options.ack), bench.options.baseline_workers))
     return sides
+
+
+def engine(bench: Bench, *, name: str = ENGINE, ack: str = "", workers: int = 0, **settings: Any) -> EngineSide:
+    """The engine, as the options say where nothing else is said."""
+    ack = ack or bench.options.ack
+    workers = workers or bench.options.workers
+    more = {**dict(bench.options.settings), **settings}
+    return EngineSide(bench.side_folder(), name=name, ack=ack, redis=redis_of(ack), workers=workers, **more)
+
+
+def nginx_with(bench: Bench, *, workers: int, name: str = NGINX, redis: str = "") -> list[Side]:
+    """nginx with Lua, where it is asked for and installed."""
+    if not bench.wants(NGINX):
+        return []
+    if nginx.missing():
+        bench.leave_out(nginx.missing())
+        return []
+    return [nginx_side(bench.side_folder(), redis or redis_of(bench.options.ack), workers, name)]
+
+
+def redis_of(ack: str) -> str:
+    """The Redis settings that an `ack` asks for (loadtests.baselines.redis.SETTINGS)."""
+    return "memory" if ack == "memory" else "logged"

@@ -6,7 +6,7 @@ from typing import Any
 from msgspec import Struct
 
 from loadtests.baselines.redis import BenchRedis
-from loadtests.bench.processes import cpu_by_name
+from loadtests.bench.processes import cpu_by_name, machine_cpu_s
 from loadtests.bench.sides import Side, WaveAt
 
 Figures = dict[str, float]
@@ -25,7 +25,7 @@ class Reading(Struct, frozen=True):
 async def read(side: Side, wave: WaveAt) -> Reading:
     """Now."""
     given, redis = await side.given(wave), await _redis(side.redis)
-    return Reading(time.monotonic(), given, cpu_by_name(side.names()), redis)
+    return Reading(time.monotonic(), given, {**cpu_by_name(side.names()), **machine_cpu_s()}, redis)
 
 
 def spent(before: Reading, after: Reading) -> Figures:

@@ -49,6 +49,15 @@ def cpu_by_name(names: Mapping[int, str]) -> dict[str, float]:
     return used
 
 
+def machine_cpu_s() -> dict[str, float]:
+    """Seconds of processor of the whole machine, by proc(5): doing nothing, and taken by other guests of its host."""
+    fields = (_PROC / "stat").read_text("ascii").split("\n", 1)[0].split()
+    return {
+        "idle": (int(fields[4]) + int(fields[5])) / _TICKS_PER_S,
+        "steal": int(fields[8]) / _TICKS_PER_S,
+    }
+
+
 def resident_mb(pid: int) -> float:
     """Resident memory of a process, megabytes of 2**20 bytes."""
     pages = int((_PROC / str(pid) / "statm").read_text("ascii").split()[1])

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from loadtests.bench import plots
 from loadtests.bench.bench import Bench
 from loadtests.bench.machine import machine
 from loadtests.bench.samples import Result, Spread
@@ -26,6 +27,10 @@ def write_report(results: Sequence[Result], bench: Bench, out: Path | None) -> s
         out.mkdir(parents=True, exist_ok=True)
         (out / "results.md").write_text(text, "utf-8")
         everything = {"machine": about, "options": bench.options, "results": list(results)}
+        if plots.missing():
+            bench.leave_out(plots.missing())
+        else:
+            plots.write_plots(results, out)
         (out / "results.json").write_bytes(msgspec.json.format(msgspec.json.encode(everything), indent=1))
     return text
 
@@ -33,7 +38,7 @@ def write_report(results: Sequence[Result], bench: Bench, out: Path | None) -> s
 def section(result: Result) -> list[str]:
     """A scenario: what was done, a row a side, what processes used, what went wrong."""
     main = result.shown[0]
-    reference = REFERENCE if REFERENCE in result.sides else (result.sides[1:] or result.sides)[0]
+    reference = result.reference or (REFERENCE if REFERENCE in result.sides else result.sides[0])
     heads = [*map(_words, result.shown), f"{_words(main)}: times {reference}"]
     lines = [f"## {result.title}", "", result.how, "", "| | " + " | ".join(heads) + " |", "|---|" + "---|" * len(heads)]
     for side in result.sides:

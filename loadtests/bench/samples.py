@@ -37,6 +37,8 @@ class Result(Struct, frozen=True):
     """Names of the figures that its table shows, the one that is compared first."""
     samples: tuple[Sample, ...]
     notes: tuple[str, ...] = ()
+    reference: str = ""
+    """The side that ratios are to; empty: nginx with Lua, where it took part."""
 
     @property
     def sides(self) -> list[str]:

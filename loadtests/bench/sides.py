@@ -56,6 +56,14 @@ class Side(Protocol):
         """End everything, started or not."""
         ...
 
+    def rest(self) -> None:
+        """Use no processor until `wake`: it is another side's turn."""
+        ...
+
+    def wake(self) -> None:
+        """Go on."""
+        ...
+
     async def open_wave(self, stock: int, opens_in_s: float) -> WaveAt:
         """A new wave that nobody has claimed in. Below zero: it has been open for so long."""
         ...
@@ -70,6 +78,10 @@ class Side(Protocol):
 
     async def settled(self, wave: WaveAt) -> float:
         """Wait until every claim is where it is to stay, the ledger; seconds that it took. 0 where there is none."""
+        ...
+
+    async def verdict(self) -> tuple[bool, str]:
+        """Whether what it holds of its last wave keeps what it promises, in words; no words where nobody can tell."""
         ...
 
     def names(self) -> dict[int, str]:

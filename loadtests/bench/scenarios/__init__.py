@@ -5,8 +5,27 @@ from types import MappingProxyType
 
 from loadtests.bench.bench import Bench
 from loadtests.bench.samples import Result
-from loadtests.bench.scenarios.throughput import sustained
+from loadtests.bench.scenarios.arriving import drop, latency
+from loadtests.bench.scenarios.growing import growth, memory
+from loadtests.bench.scenarios.settling import settling
+from loadtests.bench.scenarios.throughput import acks, early, mixed, retry, sold_out, sustained, tickets, workers
 
 Scenario = Callable[[Bench], Awaitable[Result]]
 
-SCENARIOS: Mapping[str, Scenario] = MappingProxyType({"sustained": sustained})
+SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
+    {
+        "sustained": sustained,
+        "latency": latency,
+        "drop": drop,
+        "sold-out": sold_out,
+        "early": early,
+        "retry": retry,
+        "mixed": mixed,
+        "tickets": tickets,
+        "workers": workers,
+        "acks": acks,
+        "settling": settling,
+        "growth": growth,
+        "memory": memory,
+    }
+)
