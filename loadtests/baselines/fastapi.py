@@ -15,7 +15,7 @@ from engine.errors import CannotRun
 from loadtests.baselines.nginx import OFFER
 from loadtests.baselines.redis import BenchRedis
 
-INSTALL: Final = "pip install fastapi uvicorn"
+INSTALL: Final = f"{sys.executable} -m pip install fastapi==0.165.0 uvicorn==0.54.0"
 _HERE: Final = Path(__file__).parent
 _READY_S: Final = 20.0
 
@@ -23,7 +23,7 @@ _READY_S: Final = 20.0
 def missing() -> str:
     """What is not installed, and the command that installs it; empty where everything is there."""
     absent = [name for name in ("fastapi", "uvicorn") if find_spec(name) is None]
-    return f"{' and '.join(absent)} not installed: {INSTALL}" if absent else ""
+    return f"{' and '.join(absent)} are not installed: {INSTALL}" if absent else ""
 
 
 class FastApi:

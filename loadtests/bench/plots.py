@@ -1,5 +1,6 @@
 """The results as pictures, one a scenario. matplotlib draws them; without it there are none."""
 
+import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any, Final
 
 from loadtests.bench.samples import Result
 
-INSTALL: Final = "pip install matplotlib"
+INSTALL: Final = f"{sys.executable} -m pip install matplotlib==3.11.2"
 _COLOURS: Final = ("#1f6f78", "#e08e45", "#8d6a9f", "#5b7f3a", "#b04a5a", "#6b7280")
 _INCHES: Final = (9.0, 3.6)
 
