@@ -7,6 +7,7 @@ of the claim's unit. "<epoch>-<sequence>" -> "<nth>\\n<line of the holder record
 from collections.abc import Sequence
 
 from engine.domain.outcome import Claim
+from engine.errors import HotStoreError
 from engine.hotstore import keys
 from engine.hotstore.records import claim_of_line, holder_line
 from engine.hotstore.scripts import FORGET, VOIDED
@@ -39,7 +40,10 @@ async def forgotten_claims(store: HotStore, campaign: str) -> dict[Place, Claim]
 
 
 async def keep_voided(store: HotStore, campaign: str, term: int, claims: Sequence[Claim]) -> None:
-    """Put these in the place of all that it remembers. Raises LeaseLost."""
+    """Put these in the place of all that it remembers.
+
+    Raises LeaseLost, or HotStoreError where the campaign is not in the hot store any more.
+    """
     where = [keys.head(campaign), keys.voided(campaign)]
     for start in range(0, max(1, len(claims)), VOIDED_PER_CALL):
         some = [
@@ -47,7 +51,9 @@ async def keep_voided(store: HotStore, campaign: str, term: int, claims: Sequenc
             for claim in claims[start : start + VOIDED_PER_CALL]
             for text in (f"{claim.epoch}-{claim.sequence}", f"{claim.nth}\n{holder_line(claim)}{claim.claimant}")
         ]
-        await VOIDED.run(store, where, [term, "0" if start else "1", *some])
+        status, _ = await VOIDED.run(store, where, [term, "0" if start else "1", *some])
+        if status != "ok":
+            raise HotStoreError(f"could not keep the voided claims of {campaign}: it is {status}")
 
 
 def _claim(text: str) -> Claim:

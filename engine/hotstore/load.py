@@ -211,7 +211,7 @@ async def _load(store: HotStore, head: str, key: str, term: int, epoch: int, fie
         flat = [text for pair in fields[start : start + CLAIMANTS_PER_CALL] for text in pair]
         status, _ = await LOAD.run(store, [head, key], [term, epoch, *flat])
         if status != "ok":
-            raise HotStoreError(f"could not load into {key}: epoch {epoch} is {status} already")
+            raise HotStoreError(f"could not load into {key}: epoch {epoch} is {status} by now")
 
 
 def _text(ends: Ends) -> str:

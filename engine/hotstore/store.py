@@ -13,6 +13,7 @@ from typing import Any
 import redis.asyncio as redis
 import redis.exceptions as failures
 import structlog
+from hiredis import pack_command
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
@@ -171,7 +172,8 @@ class Line:
         """Send these in one go and return their answers. Raises as `HotStore.call` does."""
         connection = self._connection
         async with _failures_of(connection, answers=len(commands)):
-            packed = connection.pack_commands(commands) if len(commands) > 1 else connection.pack_command(*commands[0])
+            # redis-py would do this in Python, value by value: 25 µs of a claim call instead of 3.
+            packed = b"".join([pack_command(tuple(each)) for each in commands])  # type: ignore[arg-type]  # stub: a tuple of one
             await connection.send_packed_command(packed, check_health=False)
             return [await _answer(connection, wait_s) for _ in commands]
 

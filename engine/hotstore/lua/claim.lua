@@ -36,7 +36,7 @@ local CLAIMS_PER_CLAIMANT_MAX = 32
 local CLOCK_STEP_MAX_MS = 60000  -- an opened wave stays open through a clock that steps back by up to this
 
 local now = store_time_ms()
-local stop = fence(head, epoch, now)
+local stop, settled = fence(head, epoch, now)
 if stop then return stop end
 if redis.call('EXISTS', meta, left_key, holders_key) ~= 3 then
   return {'fenced', whole(now), 'keys of the shard are missing'}
@@ -49,7 +49,7 @@ local cap_claims, cap_value = rules.cap.claims, rules.cap.value
 if cap_claims == cjson.null then cap_claims = math.huge end
 if cap_value == cjson.null then cap_value = math.huge end
 local first = last + 1
-local lag_room = lag_max - (last - tonumber(redis.call('HGET', head, 'settled') or '0'))
+local lag_room = lag_max - (last - tonumber(settled or '0'))
 local late = now > not_after
 
 local batch = cmsgpack.unpack(ARGV[4])

@@ -21,9 +21,9 @@ local function incarnation()
   return string.match(info, 'master_replid:(%x+)')
 end
 
--- nil where it may; else the reply that says why not.
+-- nil where it may, and the last number that is told to be settled (a text, or false); else the reply that says why not.
 local function fence(head, epoch, now)
-  local bound = redis.call('HMGET', head, 'epoch', 'incarnation')
+  local bound = redis.call('HMGET', head, 'epoch', 'incarnation', 'settled')
   if not bound[1] or not bound[2] or bound[2] == '' then
     return {'fenced', whole(now), 'unbound'}
   end
@@ -33,7 +33,7 @@ local function fence(head, epoch, now)
   if bound[1] ~= epoch then
     return {'epoch', whole(now), bound[1]}
   end
-  return nil
+  return nil, bound[3]
 end
 
 -- Whether a later steward than the one with this term was here already.
