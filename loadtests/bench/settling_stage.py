@@ -167,7 +167,7 @@ class Stage:
             return figures
 
     async def _feed(self, rate: int, seconds: float, sent: list[tuple[float, int]]) -> None:
-        connection = await self._client.connection_pool.get_connection()
+        connection = await self._client.connection_pool.get_connection()  # type: ignore[no-untyped-call]  # redis-py leaves it bare
         began_s, place, written = time.monotonic(), 0, 0
         while place < len(self._entries) and time.monotonic() - began_s < seconds + 1:
             due = (time.monotonic() - began_s) * rate
@@ -205,7 +205,7 @@ class Stage:
         looking = await asyncpg.connect(url)
         await looking.execute("checkpoint")
         with tempfile.TemporaryFile() as said:
-            writer = subprocess.Popen(
+            writer = subprocess.Popen(  # noqa: ASYNC220 - nothing else runs meanwhile
                 [sys.executable, "-m", "engine", "writer"], env=self._environment(url), stderr=said
             )
             sys.stderr.write(f"writer {writer.pid}\n")  # for whoever wants to look into it
@@ -319,7 +319,7 @@ class Run:
 async def _serve(options: argparse.Namespace, answers: TextIO) -> None:
     settings = dict(pair.split("=", 1) for pair in options.set)
     with tempfile.TemporaryDirectory(prefix="dropwave-bench-", dir=options.folder, ignore_cleanup_errors=True) as made:
-        Path(made).chmod(0o755)
+        Path(made).chmod(0o755)  # noqa: ASYNC240 - the same
         stage = Stage(Path(made), options.claims, options.entry_claims, settings)
         try:
             await stage.start()
