@@ -59,8 +59,6 @@
 #define RECOVERIES (RESTARTS + STALE + PROMOTIONS + LEDGER_BACK + 1)    /* one for each fault, one that is overtaken */
 #endif
 
-#define BOTH_BACK (LEDGER_BACK && (STALE || PROMOTIONS))    /* claims are lost then, and their units given again */
-
 #define REFUSALS 4        /* a steward that is refused so often will be refused for ever */
 
 #define CLAIMS 5          /* places 1..4 for claims that are granted in one run; 0 is none */
@@ -99,10 +97,6 @@ bit    broken = 0;             /* ShardBroken: a person has to look */
 byte   recoveries = 0;
 byte   refusals = 0;           /* recoveries of the steward that leads, refused for a later one's sake */
 bit    no_more_faults = 0;
-byte   clock = 1;              /* Postgres's, as far as epochs go: the highest that was ever given. No store takes it back */
-#if BOTH_BACK
-byte   epochs_seen = 1;        /* the highest that any gateway has seen */
-#endif
 
 /* --- guards: each is 1 in the code -------------------------------------------------------------------- */
 
@@ -122,12 +116,6 @@ byte   epochs_seen = 1;        /* the highest that any gateway has seen */
 #define IS_BEHIND(s, epoch) false
 #else
 #define IS_BEHIND(s, epoch) (server[s].head_epoch < epoch)
-#endif
-
-#ifdef WITHOUT_CLOCK           /* cursors.py, next_epoch: an instant, so that no epoch is given twice */
-#define NEXT_EPOCH(epoch) (epoch + 1)
-#else
-#define NEXT_EPOCH(epoch) ((epoch > clock -> epoch : clock) + 1)
 #endif
 
 #ifdef WITHOUT_CAS             /* settlement.py: the first statement is a compare-and-set of (epoch, last) */
@@ -255,7 +243,6 @@ inline count_ledger() {
 inline acknowledge(claim) {
     d_step {
         acknowledged[claim] = 1;
-#if !BOTH_BACK
         n = 1;
         i = 0;
         do
@@ -266,7 +253,6 @@ inline acknowledge(claim) {
         :: else -> break
         od;
         assert(i <= STOCK);                                                                           /* P1 */
-#endif
         n = 0;
         i = 0
     }
@@ -284,12 +270,7 @@ proctype Gateway() {
 again:
             claim_lua(s, epoch, claimant);
             if
-            :: reply == OTHER_EPOCH && !IS_BEHIND(s, epoch) && live_epoch != epoch ->
-                epoch = live_epoch;
-#if BOTH_BACK
-                epochs_seen = (epoch > epochs_seen -> epoch : epochs_seen);
-#endif
-                goto again
+            :: reply == OTHER_EPOCH && !IS_BEHIND(s, epoch) && live_epoch != epoch -> epoch = live_epoch; goto again
             :: else -> skip
             fi
         };
@@ -448,18 +429,7 @@ close_epoch:
 #ifdef WITHOUT_TAIL
             break
 #else
-            d_step {    /* settler.py, _in_order: the entries name their epoch, whichever server has given them */
-                claim = 0;
-                if
-                :: server[s].head_epoch == epoch && server[s].meta_last > last && !GAP(s, last) ->
-                    claim = server[s].log[last + 1]
-                :: else -> skip
-                fi
-            };
-            if
-            :: claim == 0 -> break
-            :: else -> skip
-            fi;
+            claim = server[s].log[last + 1];
             settle(epoch, last, claim, done);
             claim = 0;
             if
@@ -481,11 +451,7 @@ close_epoch:
                     :: n < CLAIMANTS ->
                         if
                         :: server[s].holders[n] != 0 ->
-#if BOTH_BACK               /* a writer that slept has settled what Redis has lost, into the ledger of before: two histories */
-                            broken = (broken || (ledger.claims[n] != 0 && ledger.claims[n] != server[s].holders[n]));
-#else
                             assert(ledger.claims[n] == 0 || ledger.claims[n] == server[s].holders[n]);
-#endif
                             ledger.claims[n] = server[s].holders[n]
                         :: else -> skip
                         fi;
@@ -493,11 +459,7 @@ close_epoch:
                     :: else -> break
                     od;
                     count_ledger();
-#if BOTH_BACK               /* the unique keys refuse it */
-                    broken = (broken || ledger_used > STOCK);
-#else
                     assert(ledger_used <= STOCK);
-#endif
                     ledger.cursor_epoch = seen_epoch;
                     ledger.cursor_last = server[s].meta_last;
                     epoch = ledger.cursor_epoch;
@@ -506,7 +468,7 @@ close_epoch:
                 :: else -> done = 0
                 fi
             };
-            if :: done && !broken -> skip :: done && broken -> goto given_up :: else -> goto close_epoch fi
+            if :: done -> skip :: else -> goto close_epoch fi
 #endif
         :: else -> break
         od;
@@ -515,10 +477,9 @@ close_epoch:
             if
             :: MAY_RAISE_FROM(epoch, last) ->
 #ifndef WITHOUT_RAISE
-                epoch = NEXT_EPOCH(epoch);
-                clock = (epoch > clock -> epoch : clock);
-                ledger.cursor_epoch = epoch;
+                ledger.cursor_epoch = epoch + 1;
                 ledger.cursor_last = 0;
+                epoch++;
                 last = 0;
 #endif
                 done = 1
@@ -678,15 +639,10 @@ init {
     timeout;
     d_step {
         assert(refusals < REFUSALS);
-#if !BOTH_BACK
         assert(!broken);                                    /* nobody has to look: each of these mends itself */
-#endif
         if
-        :: !NEEDS_RECOVERY && !broken ->                               /* else the run was cut short: it says nothing of its end */
+        :: !NEEDS_RECOVERY ->                               /* else the run was cut short: it says nothing of its end */
             assert(server[current].head_incarnation == server[current].incarnation);    /* P4: it sells again */
-#if BOTH_BACK
-            assert(server[current].head_epoch >= epochs_seen)    /* P4: and no gateway knows better, for as long as it lives */
-#else
             claim = 1;
             do
             :: claim < CLAIMS ->
@@ -694,7 +650,6 @@ init {
                 claim++
             :: else -> break
             od
-#endif
         :: else -> skip
         fi
     }

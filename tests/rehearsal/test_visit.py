@@ -27,6 +27,7 @@ from engine.errors import CannotRun, UsageError
 from engine.gateway.identity.minting import mint_token
 from engine.gateway.keyring import Keyring
 from engine.gateway.problems import KINDS
+from engine.hotstore import keys
 from engine.hotstore.view import read_shard
 from engine.rehearsal.client import Address, Pool
 from engine.rehearsal.plan import draw_plan
@@ -115,7 +116,11 @@ async def settled(stores: Stores) -> None:
     """The real claims are in the ledger: what is compared is at rest."""
 
     async def are_there() -> bool:
-        return len(await stores.ledger.fetch("select from claims")) == REAL_CLAIMS
+        (cursor,) = await stores.ledger.fetch(
+            "select last from cursors join campaigns c using (campaign_no) where c.id = 'small'"
+        )
+        told = int(await stores.hot_store.call("HGET", keys.head("small"), "settled") or 0)
+        return len(await stores.ledger.fetch("select from claims")) == REAL_CLAIMS and told == cursor["last"]
 
     await wait_until(are_there)
 
