@@ -1,6 +1,7 @@
 """An ask on its way through a desk, and the sending of a batch of them."""
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from enum import Enum, auto
 
@@ -23,7 +24,7 @@ class Place(Enum):
     """Never written."""
 
 
-class Waiting:
+class Waiting(ABC):
     """An ask on its way. Who asks is a subclass, of which `decided` or `left` is called, once."""
 
     __slots__ = ("_forget", "arrived_s", "ask", "code", "epoch", "is_over", "place", "trace")
@@ -33,13 +34,13 @@ class Waiting:
         self.is_over = False
         """Whether nobody waits for it any more: told, or gone."""
 
+    @abstractmethod
     def decided(self, outcome: Outcome) -> None:
         """The outcome; `epoch` is that in which it was decided."""
-        raise NotImplementedError
 
+    @abstractmethod
     def left(self) -> None:
         """The client has gone before there was one; its connection must not be held on to."""
-        raise NotImplementedError
 
     def enter(self, code: str, arrived_s: float, forget: "Callable[[Waiting], None]") -> None:
         """A desk takes it in: with the code that it will be given, and whom to tell where the client leaves."""

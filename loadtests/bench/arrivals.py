@@ -1,9 +1,6 @@
 """A round with the open loop: a new wave, so many users at a fixed rate, and everything that they were told."""
 
 import asyncio
-import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Final
@@ -15,12 +12,12 @@ from engine.errors import CannotRun
 from loadtests.bench import wrk
 from loadtests.bench.bench import Bench
 from loadtests.bench.measuring import Figures, read, spent
+from loadtests.bench.modules import run_module
 from loadtests.bench.samples import Sample
 from loadtests.bench.sides import Side, WaveAt
 from loadtests.open_loop.answers import Latency, Summary
 
 PATIENCE_S: Final = 15
-_ROOT: Final = Path(__file__).parents[2]
 _LOOK_S: Final = 0.02
 _WARM_RATE: Final = 1_000
 _LATE_MAX_MS: Final = 50.0
@@ -83,17 +80,7 @@ async def _offer(side: Side, wave: WaveAt, file: Path, wish: Arrivals, begin_at_
         "--connections", wish.connections, "--begin-at", begin_at_s, "--patience", PATIENCE_S,
         *(["--page", wave.page] if wish.greets else []),
     ]  # fmt: skip
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-P", "-m", "loadtests.open_loop", *map(str, arguments),
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        env={"PATH": os.environ.get("PATH", os.defpath), "PYTHONPATH": str(_ROOT)},
-    )  # fmt: skip
-    try:
-        said, _ = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+    _, said = await run_module("loadtests.open_loop", *arguments)
     try:
         return msgspec.json.decode(said, type=Summary)
     except msgspec.DecodeError as error:

@@ -46,12 +46,18 @@ class Answers:
         self.late_ns = array("q")
         self.waited_for_connection = 0
         self.broken = 0
-        self._waiting = -1
+        self._busy_at_ns = 0
 
-    def waiting(self, number: int) -> None:
-        """That request is due and every connection is busy; more than once is allowed."""
-        self.waited_for_connection += number != self._waiting
-        self._waiting = number
+    def all_busy(self, now_ns: int) -> None:
+        """Every connection is busy: what is due by now has to wait for one."""
+        self._busy_at_ns = now_ns
+
+    def sent(self, number: int, now_ns: int) -> None:
+        """That request has gone out: late by the generator's own fault, or because it had to wait."""
+        if self.due_ns[number] <= self._busy_at_ns:
+            self.waited_for_connection += 1
+        else:
+            self.late_ns.append(now_ns - self.due_ns[number])
 
     def summary(self, began_ns: int, cpu_s: float) -> Summary:
         """Everything, and by status."""

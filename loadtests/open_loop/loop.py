@@ -94,7 +94,7 @@ class OpenLoop:
         now_ns = time.monotonic_ns()
         while self._next < total and due_ns[self._next] <= now_ns:
             if not free:
-                answers.waiting(self._next)
+                answers.all_busy(now_ns)
                 return
             number = self._next
             self._next += 1
@@ -105,7 +105,7 @@ class OpenLoop:
             except OSError:
                 self._lose(descriptor)
             now_ns = time.monotonic_ns()
-            answers.late_ns.append(now_ns - due_ns[number])
+            answers.sent(number, now_ns)
 
     def _take(self, descriptor: int) -> None:
         try:
