@@ -9,7 +9,7 @@ from itertools import count
 
 import pytest
 
-from loadtests.open_loop.answers import Summary, quantile
+from loadtests.open_loop.answers import Answers, Summary, quantile
 from loadtests.open_loop.loop import Load, OpenLoop, is_whole
 
 ANSWER = b"HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
@@ -148,3 +148,14 @@ def test_a_quantile_is_a_value_that_was_measured(share: float, value: float) -> 
 
 def test_no_quantile_of_nothing() -> None:
     assert quantile([], 0.5) == 0.0
+
+
+def test_who_waited_for_a_connection_was_not_sent_late() -> None:
+    answers = Answers(3)
+    for number, due_ms in enumerate((10, 20, 30)):
+        answers.due_ns[number] = due_ms * 1_000_000
+    answers.all_busy(25_000_000)
+    for number in range(3):
+        answers.sent(number, 31_000_000)
+    assert answers.waited_for_connection == 2
+    assert list(answers.late_ns) == [1_000_000]
