@@ -9,11 +9,18 @@ The alphabet has 32 characters and leaves out I, L, O and U, which people mistak
 (Crockford's base 32). The check character is the sum of position × value modulo 37 brought back
 into the alphabet by drawing again: see `new_code`. 37 is prime and above the alphabet's size, so
 every single wrong character and every swap of two neighbours changes the sum.
+
+Nobody types a code quite as it is printed: `typed_code` reads what was surely meant. O, I and L are not in the
+alphabet, so whoever types one has seen a 0 or a 1.
 """
 
 import hashlib
+import unicodedata
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Final, Literal
+
+from msgspec import Struct
 
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 PREFIX_LENGTH = 3
@@ -73,6 +80,63 @@ def is_code(code: str) -> bool:
         and all(character in _VALUES for character in code)
         and check_value(code[:-1]) == _VALUES[code[-1]]
     )
+
+
+_GROUP_LENGTH: Final = 4
+TYPED_CHARACTERS_MAX: Final = 64
+"""What is typed for a code is looked at up to here: each character with three that stand for nothing."""
+
+_FULL_WIDTH: Final = ord("\uff21") - ord("A")
+"""How far behind an ASCII character its full-width form stands, as Chinese keyboards write it."""
+
+
+def _meanings() -> dict[str, str]:
+    """What each character that can be typed means; the others are of no code."""
+    seen = {character: character for character in ALPHABET} | {"O": "0", "I": "1", "L": "1"}
+    narrow = seen | {character.lower(): meant for character, meant in seen.items()}
+    return narrow | {chr(ord(character) + _FULL_WIDTH): meant for character, meant in narrow.items()}
+
+
+_MEANINGS: Final = _meanings()
+
+
+class Mistyped(Struct, frozen=True):
+    """What was typed is the code of no voucher that ever was.
+
+    character: something in it stands in no code; length: too few characters, or too many;
+    check: it has the form of a code, and one character or more is another than the printed one.
+    """
+
+    what: Literal["character", "length", "check"]
+
+
+def typed_code(text: str) -> str | Mistyped:
+    """The code, as printed, that somebody meant by this text: typed, read by a scanner, or pasted.
+
+    Lower case, full-width characters, O for 0, and I or L for 1 are read as meant. White space, dashes and what cannot
+    be seen stand for nothing. A code that is read may still be the code of no voucher.
+    """
+    if len(text) > TYPED_CHARACTERS_MAX:
+        return Mistyped("length")
+    typed = [_MEANINGS.get(character) for character in text if not _stands_for_nothing(character)]
+    meant = [character for character in typed if character is not None]
+    if len(meant) < len(typed):
+        return Mistyped("character")
+    if len(meant) != CODE_LENGTH:
+        return Mistyped("length")
+    code = "".join(meant)
+    return code if is_code(code) else Mistyped("check")
+
+
+def _stands_for_nothing(character: str) -> bool:
+    # Pd: every dash but the minus sign, which is one to whoever types it. Cf: a text that was copied brings along marks
+    # of its direction, and spaces without width.
+    return character.isspace() or character == "\u2212" or unicodedata.category(character) in ("Pd", "Cf")
+
+
+def grouped(code: str) -> str:
+    """The code as a person reads it best, in fours: `HB7K-2M9P-4R6T-8WXQ`."""
+    return "-".join(code[start : start + _GROUP_LENGTH] for start in range(0, len(code), _GROUP_LENGTH))
 
 
 def campaign_prefix(number: int) -> str:

@@ -1,13 +1,26 @@
 """Voucher codes: the check character, the campaign's prefix, the claim's id."""
 
 import random
+import unicodedata
 from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.domain.codes import ALPHABET, CODE_LENGTH, campaign_prefix, check_value, claim_id, is_code, new_code
+from engine.domain.codes import (
+    ALPHABET,
+    CODE_LENGTH,
+    TYPED_CHARACTERS_MAX,
+    Mistyped,
+    campaign_prefix,
+    check_value,
+    claim_id,
+    grouped,
+    is_code,
+    new_code,
+    typed_code,
+)
 
 
 @st.composite
@@ -39,7 +52,9 @@ def test_every_single_wrong_character_is_noticed(code: str) -> None:
     for place in range(CODE_LENGTH):
         for wrong in ALPHABET:
             if wrong != code[place]:
-                assert not is_code(code[:place] + wrong + code[place + 1 :]), (place, wrong)
+                text = code[:place] + wrong + code[place + 1 :]
+                assert not is_code(text), (place, wrong)
+                assert typed_code(text) == Mistyped("check")
 
 
 @given(codes())
@@ -48,6 +63,7 @@ def test_every_swap_of_neighbours_is_noticed(code: str) -> None:
         if code[place] != code[place + 1]:
             swapped = code[:place] + code[place + 1] + code[place] + code[place + 2 :]
             assert not is_code(swapped), place
+            assert typed_code(swapped) == Mistyped("check")
 
 
 def test_single_errors_and_swaps_change_the_check_value_whatever_stands_beside() -> None:
@@ -85,6 +101,78 @@ def test_what_is_no_code(text: str) -> None:
 @given(codes())
 def test_codes_are_printed_in_upper_case(code: str) -> None:
     assert is_code(code.lower()) == (code.lower() == code)
+
+
+SPELLINGS = {character: {character, character.lower()} for character in ALPHABET}
+SPELLINGS["0"] |= {"O", "o"}
+SPELLINGS["1"] |= {"I", "i", "L", "l"}
+for spellings in SPELLINGS.values():
+    spellings |= {unicodedata.lookup(f"FULLWIDTH {unicodedata.name(each)}") for each in spellings}
+
+NOTHING = ["", "", "", " ", "-", "–", "—", "－", "−", "\u3000", "\u00a0", "\t", "\n", "\u200b", "\ufeff"]
+
+
+@given(codes(), st.data())
+def test_a_code_is_read_as_meant_however_it_is_typed(code: str, data: st.DataObject) -> None:
+    text = data.draw(st.sampled_from(NOTHING))
+    for character in code:
+        text += data.draw(st.sampled_from(sorted(SPELLINGS[character]))) + data.draw(st.sampled_from(NOTHING))
+    assert typed_code(text) == code
+
+
+def test_no_other_character_is_taken_for_one_of_a_code() -> None:
+    """Sixteen zeros are a code, so what stands in the place of the last tells how it was read. All of the BMP is tried:
+    not the dotless i, which becomes an I in upper case, nor Cyrillic, Greek, Arabic or superscript look-alikes."""
+    assert is_code("0" * 16)
+    zeros, others, nothing = set(), set(), set()
+    for character in map(chr, range(0x10000)):
+        match typed_code("0" * 15 + character):
+            case Mistyped("check"):
+                others.add(character)
+            case Mistyped("length"):
+                nothing.add(character)
+            case Mistyped(_):
+                pass
+            case read:
+                assert read == "0" * 16
+                zeros.add(character)
+    assert zeros == SPELLINGS["0"]
+    assert others == set().union(*SPELLINGS.values()) - zeros
+    assert set(NOTHING) - {""} <= nothing
+    assert all(each.isspace() or unicodedata.category(each) in ("Pd", "Sm", "Cf") for each in nothing)
+
+
+@given(codes(), st.integers(0, CODE_LENGTH - 1), st.sampled_from(ALPHABET))
+def test_a_character_too_few_or_too_many_is_noticed(code: str, place: int, more: str) -> None:
+    assert typed_code(code[:place] + code[place + 1 :]) == Mistyped("length")
+    assert typed_code(code[:place] + more + code[place:]) == Mistyped("length")
+
+
+@pytest.mark.parametrize(
+    "text", ["U" * 16, "0" * 15 + "_", "0" * 16 + "?", "ı" * 16, "О" * 16, "٠" * 16, "°" * 16, "\ud800"]
+)
+def test_what_stands_in_no_code_is_not_guessed_at(text: str) -> None:
+    assert typed_code(text) == Mistyped("character")
+
+
+@given(st.text())
+def test_whatever_is_typed_is_a_code_or_mistyped(text: str) -> None:
+    read = typed_code(text)
+    assert isinstance(read, Mistyped) or is_code(read)
+
+
+@given(codes())
+def test_a_text_that_is_too_long_is_not_looked_at(code: str) -> None:
+    ahead = " " * (TYPED_CHARACTERS_MAX - CODE_LENGTH)
+    assert typed_code(ahead + code) == code
+    assert typed_code(ahead + " " + code) == Mistyped("length")
+
+
+@given(codes())
+def test_codes_are_shown_in_fours(code: str) -> None:
+    groups = grouped(code).split("-")
+    assert [len(group) for group in groups] == [4, 4, 4, 4]
+    assert "".join(groups) == typed_code(grouped(code)) == code
 
 
 def test_every_campaign_has_its_own_prefix() -> None:
