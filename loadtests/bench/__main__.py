@@ -64,9 +64,14 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--rate", type=int, default=0, help="requests a second of the open loop")
     parser.add_argument("--claims-max", type=int, default=1_000_000, help="where growth ends (default: a million)")
+    parser.add_argument("--requests", type=int, default=0, help="where memory ends (default: after its rounds)")
     parser.add_argument("--no-audit", action="store_true", help="leave the audit at the end out")
     parser.add_argument("--out", type=Path, help="folder for results.md, results.json and plots (default: none)")
     parser.add_argument("--data", help="folder for the servers' data (default: TMPDIR); its disk is part of the result")
+    parser.add_argument(
+        "--lock", type=Path, action="append", default=[], metavar="FILE",
+        help="locked while something is measured, so that benches of one machine do not meet; may be repeated",
+    )  # fmt: skip
     wish = parser.parse_args(arguments)
     try:
         wish.set = tuple(map(_pair, wish.set))
@@ -103,6 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         rounds=wish.rounds, seconds=wish.seconds, warm_up_s=wish.warm_up, connections=wish.connections,
         workers=wish.workers, baseline_workers=wish.baseline_workers, ack=wish.ack, sides=tuple(wish.side),
         audit=not wish.no_audit, settings=wish.set, variants=wish.variant, claims_max=wish.claims_max, rate=wish.rate,
+        requests=wish.requests, locks=tuple(wish.lock),
     )  # fmt: skip
     configure_logging("text", "warning")
     try:

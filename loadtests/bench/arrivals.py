@@ -19,7 +19,6 @@ from loadtests.open_loop.answers import Latency, Summary
 
 PATIENCE_S: Final = 15
 _LOOK_S: Final = 0.02
-_WARM_RATE: Final = 1_000
 _LATE_MAX_MS: Final = 50.0
 """A generator that is later than this at its 99th percentile did not offer what it should."""
 
@@ -43,10 +42,10 @@ async def arrivals_round(
 ) -> Sample:  # fmt: skip
     """One round of one side, in a new wave where none is named."""
     file = bench.folder / "users"
-    if bench.options.warm_up_s:
+    if bench.options.warm_up_s:  # at the same rate: a pool of connections is as large as the crowd has made it
         warm = await side.open_wave(wish.users, -3_600.0)
-        wrk.write_users(file, side.users(warm, "w", _WARM_RATE * bench.options.warm_up_s))
-        await _offer(side, warm, file, Arrivals(0, _WARM_RATE, 0, connections=wish.connections), 0.0)
+        wrk.write_users(file, side.users(warm, "w", int(wish.rate * bench.options.warm_up_s)))
+        await _offer(side, warm, file, Arrivals(0, wish.rate, 0, connections=wish.connections), 0.0)
     wave = wave or await side.open_wave(wish.stock, wish.opens_in_s)
     began_wall_s = time.time() + max(0.0, wish.opens_in_s)
     wrk.write_users(file, side.users(wave, f"r{number}u", wish.users))
@@ -60,7 +59,8 @@ async def arrivals_round(
         settling.cancel()
     file.unlink()
     figures = {**_figures(summary), **spent(before, after)}
-    if settling.done() and not settling.cancelled():
+    figures["cpu_generator_cores"] = summary.cpu_s / (after.at_s - before.at_s)
+    if side.has_ledger and settling.done() and not settling.cancelled():
         figures["settled_ms"] = (settling.result() - began_wall_s) * 1000
     given = after.given - before.given
     return Sample(side.name, number, figures, tuple(contradictions(summary, given, wish)))
@@ -95,7 +95,6 @@ def _figures(summary: Summary) -> Figures:
         "answered_per_second": summary.answered_per_second,
         "other_answers": float(others),
         "generator_late_p99_ms": summary.sent_late_p99_ms,
-        "cpu_generator_s": summary.cpu_s,
         **_latencies("", summary.all),
         **_latencies("winners_", winners),
         **_latencies("losers_", losers),

@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -39,6 +40,11 @@ class BaselineSide:
     """A server in front of a Redis in which a wave is a few keys (loadtests/baselines/claim.lua)."""
 
     body = b'{"offer":"%s"}' % OFFER.encode()
+    has_ledger = False
+    does = (
+        "no login check; one EVALSHA a request: one claim per user, exact stock, a line in a stream; number and code in"
+        " the answer; no ledger"
+    )
 
     def __init__(self, folder: Path, name: str, redis: str) -> None:
         self.name = name
@@ -69,6 +75,11 @@ class BaselineSide:
 
     def wake(self) -> None:
         """As it was."""
+
+    @asynccontextmanager
+    async def measured(self, wave: WaveAt) -> AsyncIterator[None]:  # noqa: ARG002 - of any wave
+        """It leaves nothing for later."""
+        yield
 
     async def open_wave(self, stock: int, opens_in_s: float) -> WaveAt:
         """Two keys; servers read them at the first request."""

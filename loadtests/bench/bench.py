@@ -1,7 +1,10 @@
 """A run of the bench: its options, its folder, and sides that take turns."""
 
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack
+import asyncio
+import fcntl
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import count
 from pathlib import Path
 from typing import Final
 
@@ -37,8 +40,16 @@ class Options(Struct, frozen=True):
     """More engines, by what to call them: the settings in which they differ."""
     audit: bool = True
     claims_max: int = 1_000_000
+    requests: int = 0
+    """Where `memory` ends; 0: after its rounds."""
     rate: int = 0
     """Requests a second of the open loop; 0: what the scenario says."""
+    locks: tuple[Path, ...] = ()
+    """Files that are locked, in this order, while something is measured: for benches that share a machine."""
+
+
+Act = Callable[[Side, int], Awaitable[Sample]]
+"""A round of a side, by its number."""
 
 
 class Bench:
@@ -50,7 +61,7 @@ class Bench:
         self.say = say
         self.left_out: list[str] = []
         """What is missing, and the command that installs it."""
-        self._rates: dict[str, float] = {}
+        self._rates: dict[tuple[str, str], float] = {}
         self._sides = 0
 
     def wants(self, name: str) -> bool:
@@ -64,6 +75,15 @@ class Bench:
             self.left_out.append(why)
             self.say(f"left out: {why}")
 
+    @asynccontextmanager
+    async def alone(self) -> AsyncIterator[None]:
+        """Around what is measured: whoever uses the same locks waits meanwhile, and is waited for."""
+        async with AsyncExitStack() as stack:
+            for path in self.options.locks:
+                file = stack.enter_context(path.open("a"))
+                await asyncio.to_thread(fcntl.flock, file, fcntl.LOCK_EX)
+            yield
+
     def side_folder(self) -> Path:
         """A folder for one more side."""
         self._sides += 1
@@ -71,43 +91,67 @@ class Bench:
         folder.mkdir(mode=0o755)
         return folder
 
-    def users_for(self, side: Side, seconds: float) -> int:
-        """How many users a side needs for that time, by what it has shown so far."""
-        return int(max(1_000, self._rates.get(side.name, RATE_MAX) * (seconds + 0.5)))
+    def users_for(self, side: Side, kind: str, seconds: float) -> int:
+        """How many users a side needs for that time, by what it has shown so far in requests of that kind."""
+        return int(max(1_000, self._rates.get((side.name, kind), RATE_MAX) * (seconds + 0.5)))
 
-    def has_shown(self, side: Side, per_second: float) -> None:
+    def has_shown(self, side: Side, kind: str, per_second: float) -> None:
         """So fast was it in a round."""
-        best = self._rates.get(side.name, 0.0)
-        self._rates[side.name] = max(best if best < RATE_MAX else 0.0, per_second * _RESERVE)
+        best = self._rates.get((side.name, kind), 0.0)
+        self._rates[side.name, kind] = max(best if best < RATE_MAX else 0.0, per_second * _RESERVE)
 
     async def in_turns(
-        self, result: Result, sides: Sequence[Side], act: Callable[[Side, int], Awaitable[Sample]]
+        self,
+        result: Result,
+        sides: Sequence[Side],
+        act: Act,
+        *,
+        steps: Sequence[Callable[[Side], Awaitable[None]]] = (),
+        enough: Callable[[Sequence[Sample]], bool] | None = None,
+        audits: bool = True,
     ) -> Result:
-        """The result with a sample of each side and round: A B A B. CannotRun where a side does not start."""
+        """The result with a sample of each side and round: A B A B. CannotRun where a side does not start.
+
+        `steps` prepare each side once. `enough` says when to end, where that is not after so many rounds.
+        """
         samples: list[Sample] = []
         self._rates.clear()  # of another scenario
         async with AsyncExitStack() as stack:
-            for side in sides:
-                stack.push_async_callback(side.stop)
-                await side.start()
-                side.rest()
-            for number in range(1, self.options.rounds + 1):
+            async with self.alone():
                 for side in sides:
-                    side.wake()
-                    try:
-                        sample = await act(side, number)
-                    except (DropwaveError, OSError, TimeoutError) as error:
-                        sample = Sample(side.name, number, {}, (f"{type(error).__name__}: {error}",))
+                    stack.push_async_callback(side.stop)
+                    await side.start()
                     side.rest()
-                    samples.append(sample)
-                    self.say(told(result, sample))
-            notes = [note for side in sides if (note := await self._judge(side, samples))]
-        return msgspec.structs.replace(result, samples=tuple(samples), notes=(*result.notes, *notes))
+            for side in sides:
+                for step in steps:
+                    async with self.alone():
+                        side.wake()
+                        await step(side)
+                        side.rest()
+            for number in count(1):
+                if enough(samples) if enough else number > self.options.rounds:
+                    break
+                for side in sides:
+                    async with self.alone():
+                        samples.append(await self._turn(side, number, act))
+                    self.say(told(result, samples[-1]))
+            async with self.alone():
+                judged = sides if audits and self.options.audit else ()
+                notes = [note for side in judged if (note := await self._judge(side, samples))]
+        does = {side.name: side.does for side in sides}
+        return msgspec.structs.replace(result, samples=tuple(samples), notes=(*result.notes, *notes), does=does)
+
+    async def _turn(self, side: Side, number: int, act: Act) -> Sample:
+        side.wake()
+        try:
+            return await act(side, number)
+        except (DropwaveError, OSError, TimeoutError) as error:
+            return Sample(side.name, number, {}, (f"{type(error).__name__}: {error}",))
+        finally:
+            side.rest()
 
     async def _judge(self, side: Side, samples: list[Sample]) -> str:
         """What the side's own books say at the end; where they do not hold, its last round does not either."""
-        if not self.options.audit:
-            return ""
         side.wake()
         try:
             held, words = await side.verdict()

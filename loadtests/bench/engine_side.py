@@ -4,8 +4,8 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Collection, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
@@ -36,7 +36,8 @@ from engine.scheduling.files import parse_campaign
 from engine.settings import load_settings
 from engine.wiring import Stores, connected
 from loadtests.baselines.redis import BenchRedis
-from loadtests.bench.filling import fill
+from loadtests.bench.filling import BATCH_MAX, fill
+from loadtests.bench.ledger_filling import fill_ledger
 from loadtests.bench.processes import processes
 from loadtests.bench.sides import OFFER, WaveAt, account
 
@@ -45,6 +46,7 @@ _UP_READY_S: Final = 60.0
 _WAVE_PUT_S: Final = 15.0
 _SETTLED_S: Final = 600.0
 """Ten million claims are filled in faster than they settle."""
+_REBUILT_S: Final = 600.0
 _LOOK_S: Final = 0.02
 _TOKEN_S: Final = 6 * 3_600
 _CAMPAIGN: Final = """\
@@ -61,6 +63,16 @@ waves:
   - {{id: {id}, opens_at: "{opens_at}", closes_at: "2036-01-01 00:00", stock: {{{offer}: {stock}}}}}
 """
 _ROLES: Final = ("gateway", "writer", "steward")
+_DOES: Final = (
+    "checks a ticket; limits, stock and opening by the full script, in batches; code, title, terms and life of the"
+    " voucher in the answer"
+)
+_SETTLES: Final = MappingProxyType(
+    {
+        True: "settles to Postgres on the same cores meanwhile",
+        False: "its writer is held back while it is measured (the log is written), and settles afterwards",
+    }
+)
 _HELD: Final = MappingProxyType({True: "held", False: "BROKE", None: "not judged"})
 _ZONE: Final = timedelta(hours=8)
 
@@ -69,13 +81,19 @@ class EngineSide:
     """All roles, as `dropwave up` runs them. Each wave is a campaign of its own: a shard that was never used."""
 
     body = b'{"offer":"%s"}' % OFFER.encode()
+    has_ledger = True
 
     def __init__(
         self, folder: Path, *, name: str = "engine", ack: str = "logged", redis: str = "logged", workers: int = 1,
-        **settings: Any,
+        settles: bool = True, **settings: Any,
     ) -> None:  # fmt: skip
-        """`redis` is one of loadtests.baselines.redis.SETTINGS, the rest are settings of the engine."""
+        """`redis` is one of loadtests.baselines.redis.SETTINGS, the rest are settings of the engine.
+
+        Without `settles` its writer is stopped while it is measured, and settles afterwards.
+        """
         self.name = name
+        self.does = f"{_DOES}; {_SETTLES[settles]}"
+        self._settles = settles
         self.redis = BenchRedis(folder / "redis")
         self._replica = BenchRedis(folder / "replica") if ack == "replicated" else None
         self.port = 0
@@ -87,6 +105,7 @@ class EngineSide:
         self._up = Child("up", folder / "up.log", [Insistence(signal.SIGTERM, 30.0)], at_parents_death=signal.SIGTERM)
         self._stack = AsyncExitStack()
         self._stores: Stores
+        self._database_url = ""
         self._waves: dict[str, tuple[Catalogue, CatalogueWave, int]] = {}
 
     async def start(self) -> None:
@@ -99,6 +118,7 @@ class EngineSide:
         self._up.start([*PROGRAM, "up"], environment=environment_of(settings), folder=Path.cwd())
         running = await self._running()
         self.port = urlsplit(running.url).port or 0
+        self._database_url = running.database_url
         # Looking on asks for no `ack`.
         here = replace(settings, ack="memory", redis_url=running.redis_url, database_url=running.database_url)
         self._stores = await self._stack.enter_async_context(connected(here))
@@ -135,10 +155,29 @@ class EngineSide:
         for name, value in {"min-replicas-to-write": 1, "min-replicas-max-lag": MAX_LAG_S}.items():
             await self.redis.command("CONFIG", "SET", name, value)
 
-    def _signal_roles(self, number: signal.Signals) -> None:
+    def _signal_roles(self, number: signal.Signals, roles: Collection[str] = _ROLES) -> None:
         for pid, name in self.names().items():
-            if name in _ROLES:
+            if name in roles:
                 os.kill(pid, number)
+
+    @asynccontextmanager
+    async def measured(self, wave: WaveAt) -> AsyncIterator[None]:
+        """Without `settles` the ledger has everything before it begins, and nothing comes on top until it ends."""
+        if self._settles:
+            yield
+            return
+        await self.settled(wave)
+        with self.writer_held():
+            yield
+
+    @contextmanager
+    def writer_held(self) -> Iterator[None]:
+        """The log grows meanwhile, and nothing else happens with what is claimed."""
+        self._signal_roles(signal.SIGSTOP, ("writer",))
+        try:
+            yield
+        finally:
+            self._signal_roles(signal.SIGCONT, ("writer",))
 
     async def open_wave(self, stock: int, opens_in_s: float) -> WaveAt:
         """As an operator does it: a campaign file, applied; the steward puts its wave."""
@@ -171,12 +210,39 @@ class EngineSide:
         view = await read_shard(self._stores.hot_store, wave.id)
         return view.claims if view else 0
 
-    async def fill(self, wave: WaveAt, claims: int) -> float:
-        """So many claims of others at once, past the gateways; bytes that each takes in Redis, once settled."""
+    async def fill(self, wave: WaveAt, prefix: str, claims: int, batch: int = BATCH_MAX) -> None:
+        """So many claims of others, past the gateways; their names begin so."""
         catalogue, catalogue_wave, _ = self._waves[wave.id]
-        before = await self._used_bytes()
-        await fill(self._stores.hot_store, catalogue, catalogue_wave, claims)
-        return (await self._used_bytes() - before) / claims
+        await fill(self._stores.hot_store, catalogue, catalogue_wave, prefix, claims, batch)
+
+    async def fill_ledger(self, wave: WaveAt, claims: int) -> None:
+        """So many claims in the ledger alone: until `rebuild` the stores contradict each other, and the roles rest."""
+        catalogue, catalogue_wave, _ = self._waves[wave.id]
+        await self.settled(wave)
+        self.rest()
+        await fill_ledger(self._database_url, catalogue, catalogue_wave, claims)
+
+    async def rebuild(self, wave: WaveAt) -> tuple[float, int]:
+        """Redis loses everything; seconds until the steward has put the wave back, and bytes that Redis then holds."""
+        self.rest()
+        await self.redis.command("FLUSHALL")
+        empty_bytes = await self._used_bytes()
+        self.wake()
+        began_s = time.monotonic()
+        await self._until(lambda: self._is_put(wave.id, 1), _REBUILT_S, "the wave was not put back")
+        return time.monotonic() - began_s, await self._used_bytes() - empty_bytes
+
+    async def settling_speed(self, wave: WaveAt) -> float:
+        """Claims a second, from the first commit that is seen until the ledger has everything."""
+        campaign_no = self._waves[wave.id][0].campaign_no
+        first = await read_cursor(self._stores.ledger, campaign_no)
+        while (seen := await read_cursor(self._stores.ledger, campaign_no)).place == first.place:  # noqa: ASYNC110 - another process moves it
+            await asyncio.sleep(_LOOK_S)
+        began_s = time.monotonic()
+        await self.settled(wave)
+        took_s = time.monotonic() - began_s
+        last = await read_cursor(self._stores.ledger, campaign_no)
+        return (last.last - seen.last) / took_s
 
     async def _used_bytes(self) -> int:
         memory: dict[str, Any] = await self.redis.command("INFO", "memory")

@@ -1,7 +1,7 @@
 """What a round costs a side: readings of processor and Redis before and after it, and the difference."""
 
 import time
-from typing import Any
+from typing import Any, Final
 
 from msgspec import Struct
 
@@ -9,6 +9,8 @@ from loadtests.baselines.redis import BenchRedis
 from loadtests.bench.processes import cpu_by_name, machine_cpu_s
 from loadtests.bench.sides import Side, WaveAt
 
+_ROLES: Final = ("gateway", "writer", "postgres")
+"""Whose time is told for each claim; that of Redis is told by Redis."""
 Figures = dict[str, float]
 """Figures by name; names end in their unit: `_per_second`, `_ms`, `_us`, `_cores`, `_bytes`, `_mb`."""
 
@@ -41,7 +43,17 @@ def spent(before: Reading, after: Reading) -> Figures:
         figures |= {
             f"redis_{name}_per_claim": (after.redis[name] - before.redis[name]) / claims for name in after.redis
         }
+        figures |= each_us(before, after, claims, "claim")
     return figures
+
+
+def each_us(before: Reading, after: Reading, count: float, what: str) -> Figures:
+    """Processor time of each role, spread over so many claims or answers."""
+    return {
+        f"{name}_us_per_{what}": 1e6 * (after.cpu_s[name] - before.cpu_s[name]) / count
+        for name in _ROLES
+        if name in after.cpu_s and name in before.cpu_s
+    }
 
 
 async def _redis(redis: BenchRedis) -> dict[str, float]:

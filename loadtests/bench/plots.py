@@ -7,10 +7,21 @@ from pathlib import Path
 from typing import Any, Final
 
 from loadtests.bench.samples import Result
+from loadtests.bench.words import words
 
 INSTALL: Final = f"{sys.executable} -m pip install matplotlib==3.11.2"
 _COLOURS: Final = ("#1f6f78", "#e08e45", "#8d6a9f", "#5b7f3a", "#b04a5a", "#6b7280")
-_INCHES: Final = (9.0, 3.6)
+_WIDE: Final = (10.0, 4.2)
+_SQUARE: Final = (10.0, 7.0)
+_DECADE: Final = 10.0
+"""Values that differ by more than this stand on a logarithmic axis."""
+_GOAL_MB: Final = 20.0
+_GROWTH: Final = (
+    (("redis_cpu_us_per_claim", "redis_script_us_per_claim", "gateway_us_per_claim"), "µs of processor a claim"),
+    (("p50_ms", "p99_ms"), "ms through the gateway"),
+    (("settled_per_second",), "claims settled a second"),
+    (("rebuilt_s",), "s until it is rebuilt from the ledger"),
+)
 
 
 def missing() -> str:
@@ -27,14 +38,11 @@ def write_plots(results: Sequence[Result], out: Path) -> list[str]:
 
     names = []
     for result in results:
-        figure, (left, right) = plt.subplots(1, 2, figsize=_INCHES, layout="constrained")
+        square = result.scenario == "growth"
+        shape = (2, 2) if square else (1, 1) if result.scenario == "memory" else (1, 2)
+        figure, axes = plt.subplots(*shape, figsize=_SQUARE if square else _WIDE, layout="constrained", squeeze=False)
         figure.suptitle(result.title, fontweight="bold")
-        if result.scenario == "growth":
-            _grow(left, result, ("redis_cpu_us_per_claim", "redis_script_us_per_claim"), "µs of Redis a claim")
-            _grow(right, result, ("p50_ms", "p99_ms"), "ms")
-        else:
-            _bars(left, result, result.shown[0])
-            _latencies(right, result)
+        draw(result, figure, list(axes.ravel()))
         name = f"{result.scenario}.png"
         figure.savefig(out / name, dpi=120)
         plt.close(figure)
@@ -42,29 +50,65 @@ def write_plots(results: Sequence[Result], out: Path) -> list[str]:
     return names
 
 
+def draw(result: Result, figure: Any, axes: Sequence[Any]) -> None:
+    """What suits the scenario, into as many axes as it has."""
+    match result.scenario:
+        case "growth":
+            for panel, (figures, label) in zip(axes, _GROWTH, strict=True):
+                _lines(panel, result, "claimants", figures, label)
+                panel.set_xscale("log")
+                panel.set_xlabel("claimants in the shard before")
+        case "memory":
+            _lines(axes[0], result, "answers", ("grown_mb",), "MB resident above the start")
+            axes[0].axhline(_GOAL_MB, color=_COLOURS[4], linestyle="--", linewidth=1, label="goal at ten million")
+            axes[0].set_xlabel("requests answered")
+            axes[0].xaxis.set_major_formatter("{x:,.0f}")
+            axes[0].legend(frameon=False, fontsize=8)
+        case "drop":
+            _groups(axes[0], result, [name for name in result.shown if name in ("sold_out_ms", "settled_ms")])
+            _groups(axes[1], result, [name for name in result.shown if name.startswith(("winners", "losers"))])
+            _legend(figure, result)
+        case "settling":
+            _bars(axes[0], result, result.shown[0])
+            _groups(axes[1], result, ["writer_us", "postgres_us"], "µs of processor a claim")
+            _legend(figure, result)
+        case _:
+            first = "p99_ms" if result.scenario == "latency" else result.shown[0]
+            _bars(axes[0], result, first)
+            _groups(axes[1], result, [name for name in result.shown if name.endswith("_ms") and "late" not in name])
+            _legend(figure, result)
+
+
 def _bars(axes: Any, result: Result, figure: str) -> None:
     """A bar a side, the extremes of its rounds as a line."""
+    tallest = []
     for place, side in enumerate(result.sides):
         spread = result.spread(side, figure)
         if spread is None:
             continue
         reach = [[spread.median - spread.least], [spread.most - spread.median]]
         axes.barh(place, spread.median, xerr=reach, color=_colour(place), capsize=3)
-        axes.annotate(f" {spread.median:,.4g}", (spread.most, place), va="center", fontsize=8)
+        axes.annotate(f"  {spread.median:,.4g}", (spread.most, place), va="center", fontsize=8)
+        tallest.append(spread.median)
     axes.set_yticks(range(len(result.sides)), result.sides, fontsize=8)
     axes.invert_yaxis()
-    axes.margins(x=0.18)
-    axes.set_xlabel(figure.replace("_per_second", "/s").replace("_", " "))
+    axes.set_xlabel(words(figure))
+    if _spans(tallest):
+        axes.set_xscale("log")
+        axes.set_xlim(min(tallest) / 2, max(tallest) * 4)
+    else:
+        axes.margins(x=0.2)
+    axes.xaxis.set_major_formatter("{x:,.4g}")
     _plain(axes)
 
 
-def _latencies(axes: Any, result: Result) -> None:
-    """Quantiles, a group each; logarithmic, because the last ones are what counts."""
-    shown = [name for name in result.shown if name.endswith("_ms") and "late" not in name]
+def _groups(axes: Any, result: Result, figures: Sequence[str], unit: str = "ms") -> None:
+    """Figures of one unit, a group each, a bar a side in it, the extremes of its rounds as a line."""
+    shown = [figure for figure in figures if any(result.spread(side, figure) for side in result.sides)]
     if not shown:
         axes.set_axis_off()
         return
-    width = 0.8 / len(result.sides)
+    width, heights = 0.8 / len(result.sides), []
     for place, side in enumerate(result.sides):
         for group, figure in enumerate(shown):
             spread = result.spread(side, figure)
@@ -72,31 +116,50 @@ def _latencies(axes: Any, result: Result) -> None:
                 reach = [[spread.median - spread.least], [spread.most - spread.median]]
                 at = group + (place - (len(result.sides) - 1) / 2) * width
                 axes.bar(at, spread.median, width * 0.9, yerr=reach, color=_colour(place), capsize=2)
-    names = [figure.removesuffix("_ms").replace("_", " ") for figure in shown]
-    axes.set_xticks(range(len(shown)), names, fontsize=8, rotation=20 if len(shown) > 4 else 0)
-    axes.set_yscale("log")
-    axes.set_ylabel("ms")
+                heights.append(spread.median)
+    names = [words(figure.removesuffix("_ms")).removesuffix(", µs a claim").replace(" p", "\n p") for figure in shown]
+    axes.set_xticks(range(len(shown)), names, fontsize=8)
+    if _spans(heights):
+        axes.set_yscale("log")
+    axes.yaxis.set_major_formatter("{x:,g}")
+    axes.set_ylabel(unit)
     _plain(axes)
 
 
-def _grow(axes: Any, result: Result, figures: Sequence[str], unit: str) -> None:
-    """Lines over the number of claimants."""
+def _lines(axes: Any, result: Result, over: str, figures: Sequence[str], unit: str) -> None:
+    """Figures over another one, the extremes of the rounds as a band."""
+    heights = []
     for place, figure in enumerate(figures):
         points = []
         for side in result.sides:
-            size, spread = result.spread(side, "claimants"), result.spread(side, figure)
-            if size and spread:
-                points.append((size.median, spread.median, spread.least, spread.most))
-        sizes, medians, least, most = ([point[at] for point in points] for at in range(4))
-        label = figure.removesuffix("_per_claim").replace("_", " ")
-        axes.plot(sizes, medians, marker="o", color=_colour(place), label=label)
-        axes.fill_between(sizes, least, most, color=_colour(place), alpha=0.2, linewidth=0)
-    axes.set_xscale("log")
-    axes.set_ylim(bottom=0)
-    axes.set_xlabel("claimants in the shard before")
+            at, spread = result.spread(side, over), result.spread(side, figure)
+            if at and spread:
+                points.append((at.median, spread.median, spread.least, spread.most))
+        places, medians, least, most = ([point[field] for point in points] for field in range(4))
+        axes.plot(places, medians, marker="o", markersize=4, color=_colour(place), label=words(figure))
+        axes.fill_between(places, least, most, color=_colour(place), alpha=0.2, linewidth=0)
+        heights += medians
+    if _spans(heights):
+        axes.set_yscale("log")
+    else:
+        axes.set_ylim(bottom=0)
+    axes.yaxis.set_major_formatter("{x:,g}")
     axes.set_ylabel(unit)
     axes.legend(frameon=False, fontsize=8)
     _plain(axes)
+
+
+def _legend(figure: Any, result: Result) -> None:
+    """One for the whole picture, below it."""
+    from matplotlib.patches import Patch
+
+    patches = [Patch(color=_colour(place), label=side) for place, side in enumerate(result.sides)]
+    figure.legend(handles=patches, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
+
+
+def _spans(values: Sequence[float]) -> bool:
+    """Whether they are too far apart for one linear axis."""
+    return bool(values) and min(values) > 0 and max(values) / min(values) > _DECADE
 
 
 def _plain(axes: Any) -> None:

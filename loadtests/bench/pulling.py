@@ -10,7 +10,7 @@ from msgspec import Struct
 from loadtests.bench import wrk
 from loadtests.bench.bench import Bench
 from loadtests.bench.engine_side import EngineSide
-from loadtests.bench.measuring import read, spent
+from loadtests.bench.measuring import each_us, read, spent
 from loadtests.bench.samples import Sample
 from loadtests.bench.sides import Side, WaveAt
 
@@ -29,28 +29,36 @@ class Wish(Struct, frozen=True):
     """How often each user asks, at once."""
     polls: int = 0
     """Looks at the status page before each claim, on the same connections."""
+    warms_up: bool = True
+
+    @property
+    def kind(self) -> str:
+        """Rounds of one kind are about as fast."""
+        return f"{self.expects}, {self.repeats} times, {self.polls} polls"
 
 
-async def pulled_round(bench: Bench, side: Side, number: int, wish: Wish) -> Sample:
-    """One round of one side."""
-    wave = await side.open_wave(wish.stock, wish.opens_in_s)
+async def pulled_round(bench: Bench, side: Side, number: int, wish: Wish, wave: WaveAt | None = None) -> Sample:
+    """One round of one side, in a new wave where none is named."""
+    wave = wave or await side.open_wave(wish.stock, wish.opens_in_s)
     seconds = bench.options.seconds
-    count = bench.users_for(side, seconds) // wish.repeats
+    count = bench.users_for(side, wish.kind, seconds) // wish.repeats
     file = bench.folder / "users"
-    if bench.options.warm_up_s:
-        warm_count = bench.users_for(side, bench.options.warm_up_s)
-        wrk.write_users(file, _users(side, wave, "w", warm_count, wish))
+    if bench.options.warm_up_s and wish.warms_up:
+        warm_count = bench.users_for(side, wish.kind, bench.options.warm_up_s)
+        wrk.write_users(file, _users(side, wave, f"w{number}u", warm_count, wish))
         await wrk.pull(side.port, file, _pull(bench, side, wave, wish, bench.options.warm_up_s))
         await _at_rest(side, wave)
     wrk.write_users(file, _users(side, wave, f"r{number}u", count, wish))
-    before = await read(side, wave)
-    wrk_before_s = _children_cpu_s()
-    pulled = await wrk.pull(side.port, file, _pull(bench, side, wave, wish, seconds))
-    after, wrk_s = await read(side, wave), _children_cpu_s() - wrk_before_s
+    async with side.measured(wave):
+        before = await read(side, wave)
+        wrk_before_s = _children_cpu_s()
+        pulled = await wrk.pull(side.port, file, _pull(bench, side, wave, wish, seconds))
+        after, wrk_s = await read(side, wave), _children_cpu_s() - wrk_before_s
     settled_s = await side.settled(wave)
     file.unlink()
-    bench.has_shown(side, pulled.per_second / (1 + wish.polls))
+    bench.has_shown(side, wish.kind, pulled.per_second / (1 + wish.polls))
     figures = {
+        "answers": float(pulled.requests),
         "answers_per_second": pulled.per_second,
         "claims_per_second": (after.given - before.given) / pulled.duration_us * 1e6,
         "p50_ms": pulled.p50_us / 1000,
@@ -59,6 +67,7 @@ async def pulled_round(bench: Bench, side: Side, number: int, wish: Wish) -> Sam
         "longest_ms": pulled.longest_us / 1000,
         "settled_after_s": settled_s,
         "cpu_wrk_cores": wrk_s / (after.at_s - before.at_s),
+        **each_us(before, after, max(1, pulled.requests), "answer"),
         **spent(before, after),
     }
     given = after.given - before.given

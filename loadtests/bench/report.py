@@ -3,6 +3,7 @@
 import platform
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -10,9 +11,12 @@ from loadtests.bench import plots
 from loadtests.bench.bench import Bench
 from loadtests.bench.machine import machine
 from loadtests.bench.samples import Result, Spread
+from loadtests.bench.words import words
 
 REFERENCE = "nginx + Lua"
-"""What ratios are to, where it took part; else the second side."""
+"""What ratios are to, where it took part; else the first side."""
+_STEAL: Final = "cpu_steal_cores"
+"""Stands in every table: a round from which the host has taken much says little about the side."""
 
 
 def write_report(results: Sequence[Result], bench: Bench, out: Path | None) -> str:
@@ -20,6 +24,7 @@ def write_report(results: Sequence[Result], bench: Bench, out: Path | None) -> s
     about = {**machine(bench.folder), "python": platform.python_version()}
     parts = ["# Benchmarks", "", *(f"- {name}: {value}" for name, value in about.items()), ""]
     parts += [f"- left out: {why}" for why in bench.left_out]
+    parts += _sides(results)
     for result in results:
         parts += section(result)
     text = "\n".join(parts) + "\n"
@@ -35,16 +40,32 @@ def write_report(results: Sequence[Result], bench: Bench, out: Path | None) -> s
     return text
 
 
+def _sides(results: Sequence[Result]) -> list[str]:
+    """What each side does for a claim; not all of them do the same."""
+    does = {side: what for result in results for side, what in result.does.items()}
+    if not does:
+        return []
+    rows = [f"| {side} | {what} |" for side, what in does.items()]
+    return ["## What each side does for a claim", "", "| | |", "|---|---|", *rows, ""]
+
+
 def section(result: Result) -> list[str]:
     """A scenario: what was done, a row a side, what processes used, what went wrong."""
     main = result.shown[0]
-    reference = result.reference or (REFERENCE if REFERENCE in result.sides else result.sides[0])
-    heads = [*map(_words, result.shown), f"{_words(main)}: times {reference}"]
+    reference = result.reference
+    if reference == "":
+        reference = REFERENCE if REFERENCE in result.sides else result.sides[0]
+    compared = [] if reference is None else [f"{words(main)}: times {reference}"]
+    stolen = [words(_STEAL)] if any(_STEAL in sample.figures for sample in result.samples) else []
+    heads = [*map(words, result.shown), *compared, *stolen]
     lines = [f"## {result.title}", "", result.how, "", "| | " + " | ".join(heads) + " |", "|---|" + "---|" * len(heads)]
     for side in result.sides:
         cells = [_cell(result.spread(side, figure)) for figure in result.shown]
-        ratio = None if side == reference else result.ratio(side, reference, main)
-        lines.append(f"| {side} | " + " | ".join([*cells, _cell(ratio, 2)]) + " |")
+        if reference is not None:
+            cells.append(_cell(None if side == reference else result.ratio(side, reference, main), 2))
+        if stolen:
+            cells.append(_cell(result.spread(side, _STEAL), 2))
+        lines.append(f"| {side} | " + " | ".join(cells) + " |")
     lines += [
         "",
         *_cpu(result),
@@ -65,10 +86,6 @@ def _cpu(result: Result) -> list[str]:
         if shown:
             lines.append(f"- cores used by {side}: {shown}")
     return lines
-
-
-def _words(figure: str) -> str:
-    return figure.replace("_per_second", "/s").replace("_", " ")
 
 
 def _cell(spread: Spread | None, digits: int = 1) -> str:

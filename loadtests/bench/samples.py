@@ -37,8 +37,10 @@ class Result(Struct, frozen=True):
     """Names of the figures that its table shows, the one that is compared first."""
     samples: tuple[Sample, ...]
     notes: tuple[str, ...] = ()
-    reference: str = ""
-    """The side that ratios are to; empty: nginx with Lua, where it took part."""
+    reference: str | None = ""
+    """The side that ratios are to; empty: nginx with Lua, where it took part; None: its sides are not compared."""
+    does: dict[str, str] = {}
+    """What each side does for a claim."""
 
     @property
     def sides(self) -> list[str]:

@@ -1,6 +1,7 @@
 """What is measured, as scenarios use it: a server to be started, waves to be opened, users to come."""
 
 from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager
 from typing import Final, Protocol
 
 from msgspec import Struct
@@ -9,8 +10,11 @@ from loadtests.baselines.redis import BenchRedis
 
 OFFER: Final = "mall-50"
 """The one offer of every wave here."""
-SEED: Final = 2654435761
+_SEED: Final = 2654435761
 """An odd number: multiplied by it, numbers of 32 bits come in no order, and each once."""
+SCATTERED_SQL: Final = f"""'f' || lpad(to_hex((n::bigint * {_SEED}) & 4294967295), 8, '0')
+               || lpad((((n::bigint * {_SEED}) & 4294967295) % 9999991)::text, 7, '0')"""
+"""`account("f", n)`, as Postgres says it."""
 
 
 class WaveAt(Struct, frozen=True):
@@ -39,6 +43,10 @@ class Side(Protocol):
     """The engine, or a baseline."""
 
     name: str
+    does: str
+    """What it does for a claim, in a few words: sides that do not do the same are told apart by it."""
+    has_ledger: bool
+    """Whether what was claimed settles somewhere."""
     redis: BenchRedis
     body: bytes
     """Of a claim."""
@@ -62,6 +70,10 @@ class Side(Protocol):
 
     def wake(self) -> None:
         """Go on."""
+        ...
+
+    def measured(self, wave: WaveAt) -> AbstractAsyncContextManager[None]:
+        """Around what is measured: what the side leaves for later, by its own wish, is left from here to there."""
         ...
 
     async def open_wave(self, stock: int, opens_in_s: float) -> WaveAt:
@@ -94,5 +106,9 @@ class Missing(Exception):
 
 
 def account(prefix: str, number: int) -> str:
-    """An account's name: all have one length, and their last letters come in no order."""
-    return f"{prefix}{number:07d}{number * SEED % 2**32:08x}"
+    """An account's name: all have one length, and they come in no order, by their first letters and by their last.
+
+    Indexes of the ledger would be filled from one end otherwise, which no crowd does; and see wrk.lua.
+    """
+    scattered = number * _SEED % 2**32
+    return f"{prefix}{scattered:08x}{scattered % 9_999_991:07d}"

@@ -6,15 +6,17 @@ from types import MappingProxyType
 from loadtests.bench.bench import Bench
 from loadtests.bench.samples import Result
 from loadtests.bench.scenarios.arriving import drop, latency
-from loadtests.bench.scenarios.growing import growth, memory
+from loadtests.bench.scenarios.growing import growth
+from loadtests.bench.scenarios.remembering import memory
 from loadtests.bench.scenarios.settling import settling
-from loadtests.bench.scenarios.throughput import acks, early, mixed, retry, sold_out, sustained, tickets, workers
+from loadtests.bench.scenarios.throughput import acks, alone, early, mixed, retry, sold_out, sustained, tickets, workers
 
 Scenario = Callable[[Bench], Awaitable[Result]]
 
 SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
     {
         "sustained": sustained,
+        "claims-alone": alone,
         "latency": latency,
         "drop": drop,
         "sold-out": sold_out,

@@ -42,7 +42,8 @@ async def drop(bench: Bench) -> Result:
         "drop",
         "A drop",
         f"{users:,} users at {rate:,} a second from the moment of the opening, for {stock:,} units. Winners were told"
-        " 201, losers 409; other answers are `busy` or worse. Settled: the ledger has all (baselines have none).",
+        " 201, losers 409; other answers are `busy` or worse. The last unit cannot be asked for before"
+        f" {1000 * stock / rate:,.0f} ms. Settled: the ledger has all (baselines have none).",
         (
             "sold_out_ms", "settled_ms", "winners_p50_ms", "winners_p99_ms", "winners_p999_ms",
             "losers_p50_ms", "losers_p99_ms", "losers_p999_ms", "other_answers",

@@ -1,90 +1,86 @@
-"""What grows with the evening: the cost of a claim with its claimants, a gateway's memory with its requests."""
+"""What grows with the evening: what a claim costs, with the claimants who came before."""
 
 from collections.abc import Iterator
 
+from msgspec.structs import replace
+
 from loadtests.bench.arrivals import Arrivals, arrivals_round
 from loadtests.bench.bench import Bench
+from loadtests.bench.engine_side import EngineSide
 from loadtests.bench.line_up import engine
-from loadtests.bench.processes import resident_mb
-from loadtests.bench.pulling import Wish, pulled_round
+from loadtests.bench.measuring import read, spent
 from loadtests.bench.samples import Result, Sample
-from loadtests.bench.sides import Side
+from loadtests.bench.sides import Side, WaveAt
 
 _RATE = 4_000
-_SECONDS = 2
+_SECONDS = 3
 _SMALLEST = 1_000
 _UNITS_MAX = 10_000_000
 """Stock of one offer."""
-_ROOM = 200_000
-"""Units kept for the rounds after the filling."""
+_ROOM = 500_000
+"""Units kept for the rounds."""
+_BATCH = 64
+_BATCHED = 50_000
+"""Claims of a round that go past the gateway: what the script takes depends on its batches, so they are all alike."""
+_SETTLED = 100_000
+"""Claims with which the writer is timed, a second or two."""
 
 
 async def growth(bench: Bench) -> Result:
-    """The same load, with a thousand, ten thousand, … claimants in the shard."""
+    """The same load on shards in which a thousand, ten thousand, … have claimed."""
     rate = bench.options.rate or _RATE
     result = Result(
         "growth",
         "Growth",
-        f"{rate:,} claims a second for {_SECONDS} s, open loop, in a wave that so many have claimed in already; bytes"
-        " are of Redis while it was filled, the log included. The engine alone.",
+        f"Shards in which so many have claimed before. Each round: {_BATCHED:,} claims in batches of {_BATCH}, past"
+        f" the gateway (Redis); {_SETTLED:,} claims in the log, and the writer let go (settled); then {rate:,} claims a"
+        f" second for {_SECONDS} s through the gateway, open loop. Before the rounds Redis lost everything, and was"
+        " rebuilt from the ledger by the steward; bytes are what it then held.",
         (
-            "redis_cpu_us_per_claim", "redis_script_us_per_claim", "p50_ms", "p99_ms", "filled_bytes_per_claim",
-            "generator_late_p99_ms",
+            "redis_cpu_us_per_claim", "redis_script_us_per_claim", "gateway_us_per_claim", "settled_per_second",
+            "p50_ms", "p99_ms", "holder_bytes_per_claim", "rebuilt_s", "generator_late_p99_ms",
         ),
         (),
+        reference=None,
     )  # fmt: skip
-    side = engine(bench)
-    samples: list[Sample] = []
-    stock = min(_UNITS_MAX, bench.options.claims_max + _ROOM)
+    sizes = {f"{size:,} claimants": size for size in _sizes(bench.options.claims_max)}
+    waves: dict[str, WaveAt] = {}
+    found: dict[str, dict[str, float]] = {}
 
-    async def act(_: Side, number: int) -> Sample:
-        """All sizes, in one round."""
-        for size in _sizes(bench.options.claims_max):
-            wave = await side.open_wave(stock, -3_600.0)
-            held_bytes = await side.fill(wave, min(size, stock - _ROOM))
-            await side.settled(wave)
-            wish = Arrivals(rate * _SECONDS, rate, stock, may_be_busy=True)
-            sample = await arrivals_round(bench, side, number, wish, wave)
-            figures = {**sample.figures, "claimants": float(size), "filled_bytes_per_claim": held_bytes}
-            samples.append(Sample(f"{size:,} claimants", number, figures, sample.wrong))
-            bench.say(f"growth round {number}: {size:,} claimants, {figures['redis_cpu_us_per_claim']:.1f} µs of Redis")
-        return samples[-1]
+    async def crowd(side: Side) -> None:
+        assert isinstance(side, EngineSide)
+        waves[side.name] = await side.open_wave(min(_UNITS_MAX, sizes[side.name] + _ROOM), -3_600.0)
+        await side.fill_ledger(waves[side.name], sizes[side.name])
 
-    await bench.in_turns(result, [side], act)
-    return Result(result.scenario, result.title, result.how, result.shown, tuple(samples), reference=samples[0].side)
+    async def rebuild(side: Side) -> None:
+        assert isinstance(side, EngineSide)
+        took_s, held_bytes = await side.rebuild(waves[side.name])
+        size = sizes[side.name]
+        found[side.name] = {"claimants": size, "rebuilt_s": took_s, "holder_bytes_per_claim": held_bytes / size}
+        bench.say(f"growth: {side.name} were put back in {took_s:.1f} s")
+
+    async def act(side: Side, number: int) -> Sample:
+        assert isinstance(side, EngineSide)
+        wave = waves[side.name]
+        with side.writer_held():
+            before = await read(side, wave)
+            await side.fill(wave, f"b{number}", _BATCHED, _BATCH)
+            batched = spent(before, await read(side, wave))
+            await side.fill(wave, f"s{number}", _SETTLED - _BATCHED)
+        per_second = await side.settling_speed(wave)
+        sample = await arrivals_round(
+            bench, side, number, Arrivals(rate * _SECONDS, rate, wave.stock, may_be_busy=True), wave
+        )
+        own = {name: value for name, value in batched.items() if name.startswith("redis_")}
+        return replace(sample, figures={**sample.figures, **own, **found[side.name], "settled_per_second": per_second})
+
+    sides = [engine(bench, name=name) for name in sizes]
+    return await bench.in_turns(result, sides, act, steps=(crowd, rebuild), audits=False)
 
 
 def _sizes(claims_max: int) -> Iterator[int]:
+    """Powers of ten; the last one leaves room for the rounds."""
     size = _SMALLEST
     while size <= claims_max:
-        yield size
+        yield min(size, _UNITS_MAX - _ROOM)
         size *= 10
-
-
-async def memory(bench: Bench) -> Result:
-    """Resident memory of a gateway at its start and later on."""
-    result = Result(
-        "memory",
-        "Memory of a gateway",
-        "Resident memory of the gateway process at its start, and after claims of that many users, each another one.",
-        ("resident_mb", "grown_mb", "answers_per_second"),
-        (),
-    )
-    side = engine(bench, workers=1)
-    samples: list[Sample] = []
-
-    async def act(_: Side, number: int) -> Sample:
-        start_mb = resident_mb(side.gateways()[0])
-        if not samples:
-            samples.append(Sample("at its start", 1, {"resident_mb": start_mb, "grown_mb": 0.0}))
-        first_mb = samples[0].figures["resident_mb"]
-        sample = await pulled_round(bench, side, number, Wish())
-        now_mb = resident_mb(side.gateways()[0])
-        before = samples[-1].figures.get("requests", 0.0)
-        requests = before + sample.figures["answers_per_second"] * (bench.options.seconds + bench.options.warm_up_s)
-        figures = {**sample.figures, "resident_mb": now_mb, "grown_mb": now_mb - first_mb, "requests": requests}
-        samples.append(Sample(f"after {requests:,.0f} requests", 1, figures, sample.wrong))
-        return Sample(side.name, number, figures, sample.wrong)
-
-    await bench.in_turns(result, [side], act)
-    return Result(result.scenario, result.title, result.how, result.shown, tuple(samples), reference="at its start")

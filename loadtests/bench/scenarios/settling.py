@@ -47,5 +47,5 @@ async def settling(bench: Bench) -> Result:
             "lag_p99_ms", "claims_per_commit",
         ),
         tuple(samples),
-        reference=_TITLES["drain"],
+        reference=None,
     )  # fmt: skip

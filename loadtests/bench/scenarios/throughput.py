@@ -8,8 +8,11 @@ from loadtests.bench.pulling import Wish, pulled_round
 from loadtests.bench.samples import Result, Sample
 from loadtests.bench.sides import Side
 
-_CLAIMS = ("claims_per_second", "p50_ms", "p99_ms", "p999_ms", "redis_cpu_us_per_claim", "redis_memory_bytes_per_claim")
-_ANSWERS = ("answers_per_second", "p50_ms", "p99_ms", "p999_ms")
+_CLAIMS = (
+    "claims_per_second", "p50_ms", "p99_ms", "p999_ms", "gateway_us_per_claim", "redis_cpu_us_per_claim",
+    "redis_memory_bytes_per_claim",
+)  # fmt: skip
+_ANSWERS = ("answers_per_second", "p50_ms", "p99_ms", "p999_ms", "gateway_us_per_answer")
 _FEW = 100
 """Stock that is gone within the warm-up."""
 _STATUS_POLLS = 4
@@ -23,6 +26,19 @@ async def sustained(bench: Bench) -> Result:
         " there is stock for everybody. The engine's writer settles meanwhile."
     )
     return await _pull(bench, Result("sustained", "Sustained claims", how, _CLAIMS, ()), line_up(bench), Wish())
+
+
+async def alone(bench: Bench) -> Result:
+    """Claims while nothing settles: what the baselines leave out, the engine leaves for later."""
+    how = (
+        "Sustained claims once more. Beside the engine as it runs stands one whose writer is stopped while it is"
+        " measured (before that its ledger has everything, afterwards it settles): so it does what the baselines do,"
+        " and login and rules on top. No deployment runs like that."
+    )
+    sides = line_up(bench)
+    if bench.wants(ENGINE):
+        sides.insert(1, engine(bench, name=f"{ENGINE}, writer held back", settles=False))
+    return await _pull(bench, Result("claims-alone", "Claims alone", how, _CLAIMS, ()), sides, Wish())
 
 
 async def sold_out(bench: Bench) -> Result:
@@ -62,7 +78,7 @@ async def tickets(bench: Bench) -> Result:
     how = "Every request is another user's token (HS256, never seen before), answered with a ticket. Engine alone."
     sides: list[Side] = [engine(bench)]
     wish = Wish(expects="tickets")
-    return await _pull(bench, Result("tickets", "Tickets", how, _ANSWERS, ()), sides, wish)
+    return await _pull(bench, Result("tickets", "Tickets", how, _ANSWERS, (), reference=None), sides, wish)
 
 
 async def workers(bench: Bench) -> Result:
