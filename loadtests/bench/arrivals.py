@@ -41,7 +41,7 @@ async def arrivals_round(
     bench: Bench, side: Side, number: int, wish: Arrivals, wave: WaveAt | None = None
 ) -> Sample:  # fmt: skip
     """One round of one side, in a new wave where none is named."""
-    file = bench.folder / "users"
+    file = bench.users_file()
     if bench.options.warm_up_s:  # at the same rate: a pool of connections is as large as the crowd has made it
         warm = await side.open_wave(wish.users, -3_600.0)
         wrk.write_users(file, side.users(warm, "w", int(wish.rate * bench.options.warm_up_s)))

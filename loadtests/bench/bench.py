@@ -6,14 +6,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import count
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 from msgspec import Struct
 
 from engine.errors import DropwaveError
 from loadtests.bench.samples import Result, Sample
-from loadtests.bench.sides import Side
+from loadtests.bench.sides import Side, TakesTurns
 
 RATE_MAX: Final = 60_000
 """Users a second that are made for a side of which nothing is known yet; too few end a round as not valid."""
@@ -48,8 +48,7 @@ class Options(Struct, frozen=True):
     """Files that are locked, in this order, while something is measured: for benches that share a machine."""
 
 
-Act = Callable[[Side, int], Awaitable[Sample]]
-"""A round of a side, by its number."""
+SideT = TypeVar("SideT", bound=TakesTurns)
 
 
 class Bench:
@@ -63,6 +62,7 @@ class Bench:
         """What is missing, and the command that installs it."""
         self._rates: dict[tuple[str, str], float] = {}
         self._sides = 0
+        self._files = 0
 
     def wants(self, name: str) -> bool:
         """Whether a side of that name is asked for."""
@@ -84,6 +84,11 @@ class Bench:
                 await asyncio.to_thread(fcntl.flock, file, fcntl.LOCK_EX)
             yield
 
+    def users_file(self) -> Path:
+        """A file for the users of a load; several may run at once."""
+        self._files += 1
+        return self.folder / f"users-{self._files}"
+
     def side_folder(self) -> Path:
         """A folder for one more side."""
         self._sides += 1
@@ -103,10 +108,10 @@ class Bench:
     async def in_turns(
         self,
         result: Result,
-        sides: Sequence[Side],
-        act: Act,
+        sides: Sequence[SideT],
+        act: Callable[[SideT, int], Awaitable[Sample]],
         *,
-        steps: Sequence[Callable[[Side], Awaitable[None]]] = (),
+        steps: Sequence[Callable[[SideT], Awaitable[None]]] = (),
         enough: Callable[[Sequence[Sample]], bool] | None = None,
         audits: bool = True,
     ) -> Result:
@@ -141,7 +146,9 @@ class Bench:
         does = {side.name: side.does for side in sides}
         return msgspec.structs.replace(result, samples=tuple(samples), notes=(*result.notes, *notes), does=does)
 
-    async def _turn(self, side: Side, number: int, act: Act) -> Sample:
+    async def _turn(
+        self, side: SideT, number: int, act: Callable[[SideT, int], Awaitable[Sample]]
+    ) -> Sample:  # fmt: skip
         side.wake()
         try:
             return await act(side, number)
@@ -150,7 +157,7 @@ class Bench:
         finally:
             side.rest()
 
-    async def _judge(self, side: Side, samples: list[Sample]) -> str:
+    async def _judge(self, side: TakesTurns, samples: list[Sample]) -> str:
         """What the side's own books say at the end; where they do not hold, its last round does not either."""
         side.wake()
         try:

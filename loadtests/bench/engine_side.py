@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -36,8 +37,6 @@ from engine.scheduling.files import parse_campaign
 from engine.settings import load_settings
 from engine.wiring import Stores, connected
 from loadtests.baselines.redis import BenchRedis
-from loadtests.bench.filling import BATCH_MAX, fill
-from loadtests.bench.ledger_filling import fill_ledger
 from loadtests.bench.processes import processes
 from loadtests.bench.sides import OFFER, WaveAt, account
 
@@ -46,7 +45,6 @@ _UP_READY_S: Final = 60.0
 _WAVE_PUT_S: Final = 15.0
 _SETTLED_S: Final = 600.0
 """Ten million claims are filled in faster than they settle."""
-_REBUILT_S: Final = 600.0
 _LOOK_S: Final = 0.02
 _TOKEN_S: Final = 6 * 3_600
 _CAMPAIGN: Final = """\
@@ -106,6 +104,7 @@ class EngineSide:
         self._stack = AsyncExitStack()
         self._stores: Stores
         self._database_url = ""
+        self._numbers = count(1)
         self._waves: dict[str, tuple[Catalogue, CatalogueWave, int]] = {}
 
     async def start(self) -> None:
@@ -181,7 +180,7 @@ class EngineSide:
 
     async def open_wave(self, stock: int, opens_in_s: float) -> WaveAt:
         """As an operator does it: a campaign file, applied; the steward puts its wave."""
-        id = f"bench-{len(self._waves) + 1}"
+        id = f"bench-{next(self._numbers)}"
         opens_at = datetime.now(UTC) + _ZONE + timedelta(seconds=opens_in_s)
         text = _CAMPAIGN.format(id=id, offer=OFFER, stock=stock, opens_at=f"{opens_at:%Y-%m-%d %H:%M:%S}")
         applied = await apply_campaign(self._stores.ledger, parse_campaign(text, "bench"), "bench")
@@ -209,44 +208,6 @@ class EngineSide:
         """What the shard counts."""
         view = await read_shard(self._stores.hot_store, wave.id)
         return view.claims if view else 0
-
-    async def fill(self, wave: WaveAt, prefix: str, claims: int, batch: int = BATCH_MAX) -> None:
-        """So many claims of others, past the gateways; their names begin so."""
-        catalogue, catalogue_wave, _ = self._waves[wave.id]
-        await fill(self._stores.hot_store, catalogue, catalogue_wave, prefix, claims, batch)
-
-    async def fill_ledger(self, wave: WaveAt, claims: int) -> None:
-        """So many claims in the ledger alone: until `rebuild` the stores contradict each other, and the roles rest."""
-        catalogue, catalogue_wave, _ = self._waves[wave.id]
-        await self.settled(wave)
-        self.rest()
-        await fill_ledger(self._database_url, catalogue, catalogue_wave, claims)
-
-    async def rebuild(self, wave: WaveAt) -> tuple[float, int]:
-        """Redis loses everything; seconds until the steward has put the wave back, and bytes that Redis then holds."""
-        self.rest()
-        await self.redis.command("FLUSHALL")
-        empty_bytes = await self._used_bytes()
-        self.wake()
-        began_s = time.monotonic()
-        await self._until(lambda: self._is_put(wave.id, 1), _REBUILT_S, "the wave was not put back")
-        return time.monotonic() - began_s, await self._used_bytes() - empty_bytes
-
-    async def settling_speed(self, wave: WaveAt) -> float:
-        """Claims a second, from the first commit that is seen until the ledger has everything."""
-        campaign_no = self._waves[wave.id][0].campaign_no
-        first = await read_cursor(self._stores.ledger, campaign_no)
-        while (seen := await read_cursor(self._stores.ledger, campaign_no)).place == first.place:  # noqa: ASYNC110 - another process moves it
-            await asyncio.sleep(_LOOK_S)
-        began_s = time.monotonic()
-        await self.settled(wave)
-        took_s = time.monotonic() - began_s
-        last = await read_cursor(self._stores.ledger, campaign_no)
-        return (last.last - seen.last) / took_s
-
-    async def _used_bytes(self) -> int:
-        memory: dict[str, Any] = await self.redis.command("INFO", "memory")
-        return int(memory["used_memory"])
 
     async def settled(self, wave: WaveAt) -> float:
         """Wait until the ledger has everything; seconds that it took."""

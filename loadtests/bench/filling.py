@@ -25,7 +25,7 @@ async def fill(
     view = await read_shard(store, catalogue.id)
     if view is None:
         raise CannotRun(f"{catalogue.id} is not in the hot store")
-    draw, not_after_ms = random.Random(claims), await store.time_ms() + _LIFE_MS
+    draw, not_after_ms = random.Random(prefix), await store.time_ms() + _LIFE_MS
     for start in range(0, claims, batch):
         names = [account(prefix, number) for number in range(start, min(start + batch, claims))]
         asks = [

@@ -5,6 +5,7 @@ from typing import Any
 from loadtests.baselines import fastapi, nginx
 from loadtests.bench.baseline_sides import fastapi_side, nginx_side
 from loadtests.bench.bench import Bench
+from loadtests.bench.crowded_engine import CrowdedEngine
 from loadtests.bench.engine_side import EngineSide
 from loadtests.bench.sides import Side
 
@@ -30,10 +31,19 @@ def line_up(bench: Bench) -> list[Side]:
 
 def engine(bench: Bench, *, name: str = ENGINE, ack: str = "", workers: int = 0, **settings: Any) -> EngineSide:
     """The engine, as the options say where nothing else is said."""
+    return EngineSide(bench.side_folder(), **_as_said(bench, name, ack, workers, settings))
+
+
+def crowded(bench: Bench, *, name: str) -> CrowdedEngine:
+    """The same, to be filled."""
+    return CrowdedEngine(bench.side_folder(), **_as_said(bench, name, "", 0, {}))
+
+
+def _as_said(bench: Bench, name: str, ack: str, workers: int, settings: dict[str, Any]) -> dict[str, Any]:
     ack = ack or bench.options.ack
     workers = workers or bench.options.workers
     more = {**dict(bench.options.settings), **settings}
-    return EngineSide(bench.side_folder(), name=name, ack=ack, redis=redis_of(ack), workers=workers, **more)
+    return {"name": name, "ack": ack, "redis": redis_of(ack), "workers": workers, **more}
 
 
 def nginx_with(bench: Bench, *, workers: int, name: str = NGINX, redis: str = "") -> list[Side]:

@@ -30,6 +30,8 @@ class Wish(Struct, frozen=True):
     polls: int = 0
     """Looks at the status page before each claim, on the same connections."""
     warms_up: bool = True
+    connections: int = 0
+    """0: as the options say."""
 
     @property
     def kind(self) -> str:
@@ -42,7 +44,7 @@ async def pulled_round(bench: Bench, side: Side, number: int, wish: Wish, wave: 
     wave = wave or await side.open_wave(wish.stock, wish.opens_in_s)
     seconds = bench.options.seconds
     count = bench.users_for(side, wish.kind, seconds) // wish.repeats
-    file = bench.folder / "users"
+    file = bench.users_file()
     if bench.options.warm_up_s and wish.warms_up:
         warm_count = bench.users_for(side, wish.kind, bench.options.warm_up_s)
         wrk.write_users(file, _users(side, wave, f"w{number}u", warm_count, wish))
@@ -57,6 +59,7 @@ async def pulled_round(bench: Bench, side: Side, number: int, wish: Wish, wave: 
     settled_s = await side.settled(wave)
     file.unlink()
     bench.has_shown(side, wish.kind, pulled.per_second / (1 + wish.polls))
+    connections = wish.connections or bench.options.connections
     figures = {
         "answers": float(pulled.requests),
         "answers_per_second": pulled.per_second,
@@ -71,9 +74,7 @@ async def pulled_round(bench: Bench, side: Side, number: int, wish: Wish, wave: 
         **spent(before, after),
     }
     given = after.given - before.given
-    return Sample(
-        side.name, number, figures, tuple(contradictions(pulled, given, count, bench.options.connections, wish))
-    )
+    return Sample(side.name, number, figures, tuple(contradictions(pulled, given, count, connections, wish)))
 
 
 async def _at_rest(side: Side, wave: WaveAt) -> None:
@@ -103,7 +104,7 @@ def _pull(bench: Bench, side: Side, wave: WaveAt, wish: Wish, seconds: int) -> w
         path=wave.tickets if tickets else wave.claims,
         body=b"" if tickets else side.body,
         seconds=seconds,
-        connections=bench.options.connections,
+        connections=wish.connections or bench.options.connections,
         repeats=wish.repeats,
         page=wave.page,
         polls=wish.polls,

@@ -39,22 +39,12 @@ class WaveAt(Struct, frozen=True):
         return f"{self.page}/tickets"
 
 
-class Side(Protocol):
-    """The engine, or a baseline."""
+class TakesTurns(Protocol):
+    """What a run starts, lets work and stops."""
 
     name: str
     does: str
     """What it does for a claim, in a few words: sides that do not do the same are told apart by it."""
-    has_ledger: bool
-    """Whether what was claimed settles somewhere."""
-    redis: BenchRedis
-    body: bytes
-    """Of a claim."""
-
-    @property
-    def port(self) -> int:
-        """Where it answers."""
-        ...
 
     async def start(self) -> None:
         """Start everything. CannotRun where something does not."""
@@ -70,6 +60,25 @@ class Side(Protocol):
 
     def wake(self) -> None:
         """Go on."""
+        ...
+
+    async def verdict(self) -> tuple[bool, str]:
+        """Whether what it holds of its last wave keeps what it promises, in words; no words where nobody can tell."""
+        ...
+
+
+class Side(TakesTurns, Protocol):
+    """The engine, or a baseline."""
+
+    has_ledger: bool
+    """Whether what was claimed settles somewhere."""
+    redis: BenchRedis
+    body: bytes
+    """Of a claim."""
+
+    @property
+    def port(self) -> int:
+        """Where it answers."""
         ...
 
     def measured(self, wave: WaveAt) -> AbstractAsyncContextManager[None]:
@@ -90,10 +99,6 @@ class Side(Protocol):
 
     async def settled(self, wave: WaveAt) -> float:
         """Wait until every claim is where it is to stay, the ledger; seconds that it took. 0 where there is none."""
-        ...
-
-    async def verdict(self) -> tuple[bool, str]:
-        """Whether what it holds of its last wave keeps what it promises, in words; no words where nobody can tell."""
         ...
 
     def names(self) -> dict[int, str]:

@@ -9,6 +9,7 @@ from loadtests.bench.scenarios.arriving import drop, latency
 from loadtests.bench.scenarios.growing import growth
 from loadtests.bench.scenarios.remembering import memory
 from loadtests.bench.scenarios.settling import settling
+from loadtests.bench.scenarios.sharding import shards
 from loadtests.bench.scenarios.throughput import acks, alone, early, mixed, retry, sold_out, sustained, tickets, workers
 
 Scenario = Callable[[Bench], Awaitable[Result]]
@@ -25,6 +26,7 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
         "mixed": mixed,
         "tickets": tickets,
         "workers": workers,
+        "shards": shards,
         "acks": acks,
         "settling": settling,
         "growth": growth,

@@ -6,11 +6,11 @@ from msgspec.structs import replace
 
 from loadtests.bench.arrivals import Arrivals, arrivals_round
 from loadtests.bench.bench import Bench
-from loadtests.bench.engine_side import EngineSide
-from loadtests.bench.line_up import engine
+from loadtests.bench.crowded_engine import CrowdedEngine
+from loadtests.bench.line_up import crowded
 from loadtests.bench.measuring import read, spent
 from loadtests.bench.samples import Result, Sample
-from loadtests.bench.sides import Side, WaveAt
+from loadtests.bench.sides import WaveAt
 
 _RATE = 4_000
 _SECONDS = 3
@@ -47,20 +47,17 @@ async def growth(bench: Bench) -> Result:
     waves: dict[str, WaveAt] = {}
     found: dict[str, dict[str, float]] = {}
 
-    async def crowd(side: Side) -> None:
-        assert isinstance(side, EngineSide)
+    async def crowd(side: CrowdedEngine) -> None:
         waves[side.name] = await side.open_wave(min(_UNITS_MAX, sizes[side.name] + _ROOM), -3_600.0)
         await side.fill_ledger(waves[side.name], sizes[side.name])
 
-    async def rebuild(side: Side) -> None:
-        assert isinstance(side, EngineSide)
+    async def rebuild(side: CrowdedEngine) -> None:
         took_s, held_bytes = await side.rebuild(waves[side.name])
         size = sizes[side.name]
         found[side.name] = {"claimants": size, "rebuilt_s": took_s, "holder_bytes_per_claim": held_bytes / size}
         bench.say(f"growth: {side.name} were put back in {took_s:.1f} s")
 
-    async def act(side: Side, number: int) -> Sample:
-        assert isinstance(side, EngineSide)
+    async def act(side: CrowdedEngine, number: int) -> Sample:
         wave = waves[side.name]
         with side.writer_held():
             before = await read(side, wave)
@@ -74,7 +71,7 @@ async def growth(bench: Bench) -> Result:
         own = {name: value for name, value in batched.items() if name.startswith("redis_")}
         return replace(sample, figures={**sample.figures, **own, **found[side.name], "settled_per_second": per_second})
 
-    sides = [engine(bench, name=name) for name in sizes]
+    sides = [crowded(bench, name=name) for name in sizes]
     return await bench.in_turns(result, sides, act, steps=(crowd, rebuild), audits=False)
 
 
