@@ -4,13 +4,19 @@ import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 from loadtests.bench.samples import Result
 from loadtests.bench.words import words
 
 INSTALL: Final = f"{sys.executable} -m pip install matplotlib==3.11.2"
-_COLOURS: Final = ("#1f6f78", "#e08e45", "#8d6a9f", "#5b7f3a", "#b04a5a", "#6b7280")
+_COLOURS: Final = ("#1f6f78", "#5b7f3a", "#b04a5a", "#6b7280", "#3f88c5", "#a3a847")
+_BASELINES: Final = MappingProxyType(
+    {"nginx + Lua": "#e08e45", "nginx + Lua, 1 worker": "#edc49c", "nginx + Lua, no file": "#edc49c",
+     "FastAPI + redis-py": "#8d6a9f"}
+)  # fmt: skip
+"""The same in every picture."""
 _WIDE: Final = (10.0, 4.2)
 _SQUARE: Final = (10.0, 7.0)
 _DECADE: Final = 10.0
@@ -60,9 +66,9 @@ def draw(result: Result, figure: Any, axes: Sequence[Any]) -> None:
                 panel.set_xlabel("claimants in the shard before")
         case "memory":
             _lines(axes[0], result, "answers", ("grown_mb",), "MB resident above the start")
-            axes[0].axhline(_GOAL_MB, color=_COLOURS[4], linestyle="--", linewidth=1, label="goal at ten million")
+            axes[0].axhline(_GOAL_MB, color=_COLOURS[2], linestyle="--", linewidth=1, label="goal at ten million")
             axes[0].set_xlabel("requests answered")
-            axes[0].xaxis.set_major_formatter("{x:,.0f}")
+            _tell(axes[0].xaxis)
             axes[0].legend(frameon=False, fontsize=8)
         case "drop":
             _groups(axes[0], result, [name for name in result.shown if name in ("sold_out_ms", "settled_ms")])
@@ -87,8 +93,8 @@ def _bars(axes: Any, result: Result, figure: str) -> None:
         if spread is None:
             continue
         reach = [[spread.median - spread.least], [spread.most - spread.median]]
-        axes.barh(place, spread.median, xerr=reach, color=_colour(place), capsize=3)
-        axes.annotate(f"  {spread.median:,.4g}", (spread.most, place), va="center", fontsize=8)
+        axes.barh(place, spread.median, xerr=reach, color=_colour(result, side), capsize=3)
+        axes.annotate(f"  {_number(spread.median)}", (spread.most, place), va="center", fontsize=8)
         tallest.append(spread.median)
     axes.set_yticks(range(len(result.sides)), result.sides, fontsize=8)
     axes.invert_yaxis()
@@ -98,7 +104,8 @@ def _bars(axes: Any, result: Result, figure: str) -> None:
         axes.set_xlim(min(tallest) / 2, max(tallest) * 4)
     else:
         axes.margins(x=0.2)
-    axes.xaxis.set_major_formatter("{x:,.4g}")
+        axes.locator_params(axis="x", nbins=5)
+    _tell(axes.xaxis)
     _plain(axes)
 
 
@@ -115,13 +122,13 @@ def _groups(axes: Any, result: Result, figures: Sequence[str], unit: str = "ms")
             if spread is not None:
                 reach = [[spread.median - spread.least], [spread.most - spread.median]]
                 at = group + (place - (len(result.sides) - 1) / 2) * width
-                axes.bar(at, spread.median, width * 0.9, yerr=reach, color=_colour(place), capsize=2)
+                axes.bar(at, spread.median, width * 0.9, yerr=reach, color=_colour(result, side), capsize=2)
                 heights.append(spread.median)
     names = [words(figure.removesuffix("_ms")).removesuffix(", µs a claim").replace(" p", "\n p") for figure in shown]
     axes.set_xticks(range(len(shown)), names, fontsize=8)
     if _spans(heights):
         axes.set_yscale("log")
-    axes.yaxis.set_major_formatter("{x:,g}")
+    _tell(axes.yaxis)
     axes.set_ylabel(unit)
     _plain(axes)
 
@@ -136,14 +143,14 @@ def _lines(axes: Any, result: Result, over: str, figures: Sequence[str], unit: s
             if at and spread:
                 points.append((at.median, spread.median, spread.least, spread.most))
         places, medians, least, most = ([point[field] for point in points] for field in range(4))
-        axes.plot(places, medians, marker="o", markersize=4, color=_colour(place), label=words(figure))
-        axes.fill_between(places, least, most, color=_colour(place), alpha=0.2, linewidth=0)
+        axes.plot(places, medians, marker="o", markersize=4, color=_COLOURS[place], label=words(figure))
+        axes.fill_between(places, least, most, color=_COLOURS[place], alpha=0.2, linewidth=0)
         heights += medians
     if _spans(heights):
         axes.set_yscale("log")
     else:
         axes.set_ylim(bottom=0)
-    axes.yaxis.set_major_formatter("{x:,g}")
+    _tell(axes.yaxis)
     axes.set_ylabel(unit)
     axes.legend(frameon=False, fontsize=8)
     _plain(axes)
@@ -153,7 +160,7 @@ def _legend(figure: Any, result: Result) -> None:
     """One for the whole picture, below it."""
     from matplotlib.patches import Patch
 
-    patches = [Patch(color=_colour(place), label=side) for place, side in enumerate(result.sides)]
+    patches = [Patch(color=_colour(result, side), label=side) for side in result.sides]
     figure.legend(handles=patches, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
 
 
@@ -162,9 +169,24 @@ def _spans(values: Sequence[float]) -> bool:
     return bool(values) and min(values) > 0 and max(values) / min(values) > _DECADE
 
 
+def _tell(axis: Any) -> None:
+    """Numbers as people write them; on a logarithmic axis at 1, 2 and 5 of each decade."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    if axis.get_scale() == "log":
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=30))
+        axis.set_minor_formatter(NullFormatter())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: _number(value)))
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
 def _plain(axes: Any) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _colour(place: int) -> str:
-    return _COLOURS[place % len(_COLOURS)]
+def _colour(result: Result, side: str) -> str:
+    own = [each for each in result.sides if each not in _BASELINES]
+    return _BASELINES.get(side) or _COLOURS[own.index(side) % len(_COLOURS)]

@@ -42,7 +42,8 @@ def write_report(results: Sequence[Result], bench: Bench, out: Path | None) -> s
 
 def _sides(results: Sequence[Result]) -> list[str]:
     """What each side does for a claim; not all of them do the same."""
-    does = {side: what for result in results for side, what in result.does.items()}
+    compared = [result for result in results if result.reference is not None]
+    does = {side: what for result in compared for side, what in result.does.items()}
     if not does:
         return []
     rows = [f"| {side} | {what} |" for side, what in does.items()]
@@ -91,7 +92,7 @@ def _cpu(result: Result) -> list[str]:
 def _cell(spread: Spread | None, digits: int = 1) -> str:
     if spread is None:
         return ""
-    digits = 0 if abs(spread.median) >= 1000 else digits
+    digits = 0 if abs(spread.median) >= 1000 else max(digits, 2 if abs(spread.median) < 1 else 0)
     shown = f"{spread.median:,.{digits}f}"
     if spread.least == spread.most:
         return shown
