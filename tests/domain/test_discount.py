@@ -187,7 +187,6 @@ def test_what_is_left_over_goes_to_the_largest_fractions(order: tuple[int, tuple
 
 
 @given(orders())
-@example((2, (1, 3)))
 def test_the_larger_line_gets_no_less(order: tuple[int, tuple[int, ...]]) -> None:
     discount, lines = order
     pairs = sorted(zip(lines, allocated(discount, lines), strict=True))
