@@ -9,6 +9,7 @@ from loadtests.bench.pulling import Wish
 from loadtests.bench.pulling import contradictions as of_pulling
 from loadtests.bench.report import section
 from loadtests.bench.samples import Result, Sample
+from loadtests.bench.scenarios.sharding import Together
 from loadtests.bench.wrk import Pulled
 from loadtests.open_loop.answers import Latency, Summary
 
@@ -83,3 +84,26 @@ def test_a_ratio_is_the_median_of_the_rounds_ratios() -> None:
 def test_what_went_wrong_stands_in_the_report() -> None:
     result = Result("s", "S", "How.", ("claims_per_second",), (sample("engine", 1, 5.0, "3 answers were not 2xx"),))
     assert "- WRONG: engine, round 1: 3 answers were not 2xx" in section(result)
+
+
+def test_what_is_not_compared_has_no_ratio_and_what_the_host_took_is_told() -> None:
+    taken = Sample("small", 1, {"claims_per_second": 5.0, "cpu_steal_cores": 0.25, "cpu_gateway_cores": 0.5})
+    result = Result("growth", "Growth", "As it goes.", ("claims_per_second",), (taken,), reference=None)
+    told = section(result)
+    assert "| | claims/s | taken by other guests, cores |" in told
+    assert "| small | 5.0 | 0.25 |" in told
+    assert "- cores used by small: steal 0.25, gateway 0.50" in told
+
+
+def test_loads_that_ran_at_once_add_up() -> None:
+    class Deployment:
+        does, name = "", "one"
+
+    one, other = Deployment(), Deployment()
+    loads = [{"claims_per_second": 10.0, "p99_ms": 5.0, "cpu_redis_cores": 0.2, "cpu_wrk_cores": 0.3},
+             {"claims_per_second": 20.0, "p99_ms": 4.0, "cpu_redis_cores": 0.3, "cpu_wrk_cores": 0.3}]  # fmt: skip
+    samples = [Sample("x", 1, figures) for figures in loads]
+    apart = Together("two", [one, other]).together(samples)  # type: ignore[list-item]  # nothing else is asked of it
+    assert apart == {"claims_per_second": 30.0, "p99_ms": 5.0, "cpu_redis_cores": 0.5, "cpu_wrk_cores": 0.3}
+    shared = Together("one", [one, one]).together(samples)  # type: ignore[list-item]  # the same
+    assert shared["cpu_redis_cores"] == 0.3
