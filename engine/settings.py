@@ -90,6 +90,9 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     claim_batch_max: Annotated[int, Meta(ge=1, le=512)] = 512
     """Claims in one script call. 512: Lua's unpack ends at 7,999 values, and a call must stay far below
     lua-time-limit, past which Redis 6.2 would release replies before their fsync."""
+    claim_calls_max: Annotated[int, Meta(ge=1, le=4)] = 2
+    """Script calls of one shard under way in one gateway: one is decided while the answers of the other go out. Each
+    takes a connection while it lasts, and more of them only make the batches smaller."""
     claim_queue_max: Count = 20_000
     """Claims of one shard waiting in one gateway; past it `busy`. At 20,000 a second, one second of work."""
     claim_deadline_ms: Milliseconds = 5_000
@@ -186,6 +189,16 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     ledger_statement_cache_max: Annotated[int, Meta(ge=0, le=1_000)] = 100
     """Prepared statements kept on each connection. 0 behind a PgBouncer that pools transactions: there a
     statement may not be on the server that the next transaction gets."""
+    redeem_batch_max: Annotated[int, Meta(ge=1, le=1_000)] = 128
+    """Redemptions in one statement of the ledger. At 2,000 a second some ten gather in the time of one; a hundred and
+    more take Postgres so long that those behind them feel it."""
+    redeem_queue_max: Count = 2_000
+    """Redemptions waiting in one gateway; past it `busy`. At 2,000 a second, one second of work."""
+    redeem_deadline_ms: Milliseconds = 5_000
+    """A till waits no longer than this; then `busy` or `outcome_unknown`. A cashier asks again after some seconds."""
+    arrival_wait_ms: Milliseconds = 1_500
+    """A code that is not in the ledger yet is waited for so long; then `not_settled_yet`. The writer takes
+    milliseconds, and two seconds where it has to be replaced."""
     lease_ms: Milliseconds = 1_500
     """A steward or writer that is silent this long is replaced, so a dead one within two seconds. It renews three times
     in that time. One that is held up for a second loses its role, and nothing else: the cursor and the epochs refuse

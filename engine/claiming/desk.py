@@ -1,7 +1,11 @@
 """The desk: gathers the claims of one shard and lets the script decide them in batches.
 
-One call is under way at a time. What arrives meanwhile is the next batch, so an idle desk sends at once
-and a busy one sends hundreds; no timer is involved.
+A few calls are under way at a time (`claim_calls_max`). What arrives meanwhile is the next batch, so an idle desk
+sends at once and a busy one sends hundreds; no timer is involved. With a single call a crowd would move as a convoy:
+all of it waits for an fsync, then all of it for this process, and each of the two idles while the other works.
+
+Batches are sent in the order in which their claims came, on a connection each. Which of two Redis takes up first is
+its affair, as it is with the batches of two gateways; what it decides is numbered in the order in which it does.
 
 What an ask can go through, and how it ends:
 
@@ -110,10 +114,10 @@ class Desk:
         self._queue: deque[Waiting] = deque()
         self._deserted = 0
         """Asks in the queue whose clients have gone."""
-        self._pace = Pace()
+        self._pace = Pace(settings.claim_calls_max)
         self._something = asyncio.Event()
         self._stopping = False
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         self.epoch = epoch
 
     @property
@@ -123,16 +127,18 @@ class Desk:
 
     async def start(self) -> None:
         """Begin to send; a second start does nothing."""
-        if self._task is None:
-            self._task = asyncio.create_task(self._run(), name=f"desk {self._campaign}")
+        if not self._tasks:
+            self._tasks = [
+                asyncio.create_task(self._run(), name=f"desk {self._campaign} {nth}")
+                for nth in range(self._settings.claim_calls_max)
+            ]
 
     async def stop(self) -> None:
         """Answer everything that was accepted, then end. Bounded: each batch ends by its deadline."""
         self._stopping = True
         self._something.set()
-        task, self._task = self._task, None
-        if task is not None:
-            await task
+        tasks, self._tasks = self._tasks, []
+        await asyncio.gather(*tasks)
 
     def saw_epoch(self, epoch: int) -> None:
         """Whoever has seen a later epoch does not sell in an earlier one."""
@@ -240,7 +246,7 @@ class Desk:
             log.exception("batch failed", campaign=self._campaign, claims=len(batch))
         finally:
             ended_s = time.monotonic()
-            self._pace.ended(ended_s)
+            self._pace.ended(started_s, ended_s)
             CLAIM_STEP_SECONDS.labels("script").observe(ended_s - started_s)
             for waiting in batch:
                 if not waiting.is_over:

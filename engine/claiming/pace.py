@@ -12,26 +12,29 @@ class Pace:
     desk: the claim that finds nobody before it is sent whatever was, and its batch is the next thing remembered.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, calls_max: int = 1) -> None:
+        """`calls_max`: batches that may be under way at a time."""
+        self._calls_max = calls_max
         self._usual_s = 0.0
-        self._began_s: float | None = None
+        self._began_s: list[float] = []
+        """Of the batches under way, the oldest first."""
 
     def began(self, now_s: float) -> None:
         """A batch is on its way."""
-        self._began_s = now_s
+        self._began_s.append(now_s)
 
-    def ended(self, now_s: float) -> None:
-        """It has its answers."""
-        if self._began_s is not None:
-            self._usual_s += _WEIGHT * (now_s - self._began_s - self._usual_s)
-            self._began_s = None
+    def ended(self, began_s: float, now_s: float) -> None:
+        """The one that began then has its answers."""
+        self._began_s.remove(began_s)
+        self._usual_s += _WEIGHT * (now_s - began_s - self._usual_s)
 
     def wait_s(self, batches_before: int, now_s: float) -> float:
-        """Until a claim is sent that has so many full batches before it, beside the one under way."""
-        if self._began_s is None:
-            return batches_before * self._usual_s
-        gone_s = now_s - self._began_s
+        """Until a claim is sent that has so many full batches before it, beside those under way."""
+        turns = batches_before / self._calls_max
+        if len(self._began_s) < self._calls_max:
+            return turns * self._usual_s
+        gone_s = now_s - self._began_s[0]
         # A call that takes longer than calls do is a store that is silent: it is not known for how long, and the best
         # guess is as long again; those behind it will hardly fare better.
         left_s = self._usual_s - gone_s if gone_s < self._usual_s else gone_s
-        return left_s + batches_before * max(self._usual_s, gone_s)
+        return left_s + turns * max(self._usual_s, gone_s)

@@ -30,8 +30,9 @@ PATIENT = {
     "claim_deadline_ms": 10_000,
     "claim_wait_max_ms": 10_000,
     "drain_ms": 20_000,
+    "claim_calls_max": 1,
 }
-"""What a test is not about has all the time there is, on a busy machine too."""
+"""What a test is not about has all the time there is, on a busy machine too; and one call tells who came first."""
 SHORT = {"redis_timeout_ms": 200, "redis_connect_timeout_ms": 200}
 """For tests in which replies are lost: that is noticed soon."""
 
@@ -153,6 +154,45 @@ async def test_a_batch_is_bounded(counter: Counter) -> None:
     assert [len(entry.claims) for entry in await counter.drop.log()] == [1, 1, 64, 64, 64, 8]
 
 
+@with_settings(claim_calls_max=2)
+async def test_a_call_that_hangs_holds_up_its_own_batch_alone(counter: Counter) -> None:
+    trap = await counter.hold_one_call()
+    for nth in range(3):
+        granted([await counter.desk.claim(ask(f"u{nth}"))])
+    assert not counter.first.done()
+    trap.release()
+    granted([await counter.first])
+
+
+@with_settings(claim_calls_max=2)
+async def test_no_more_calls_are_under_way_than_may_be(counter: Counter) -> None:
+    before = await counter.calls()
+    one, other = counter.proxy.trap(CALL, Fault.DELAY), counter.proxy.trap(CALL, Fault.DELAY)
+    sent = counter.asks(ask("first"))
+    await one.springs()
+    sent += counter.asks(ask("second"))
+    await other.springs()
+    waiting = counter.asks(*(ask(f"u{nth}") for nth in range(9)))
+    await asyncio.sleep(0)
+    assert counter.desk.waiting == 9
+    one.release()
+    other.release()
+    granted(await asyncio.gather(*sent, *waiting))
+    assert await counter.calls() - before == 3
+
+
+@pytest.mark.loops
+@with_settings(claim_calls_max=2)
+async def test_one_user_in_two_calls_at_a_time(counter: Counter) -> None:
+    """The second is decided first; one claim, and who lost hears of it."""
+    trap = await counter.hold_one_call()
+    told = [await counter.desk.claim(ask("first")) for _ in range(2)]
+    trap.release()
+    told.append(await counter.first)
+    assert [each.replayed for each in told if isinstance(each, Claimed)] == [False, True, True]
+    assert len({each.claim.code for each in told if isinstance(each, Claimed)}) == 1
+
+
 async def test_an_idle_desk_sends_at_once(counter: Counter) -> None:
     before = await counter.calls()
     for nth in range(5):
@@ -213,7 +253,7 @@ async def test_a_claim_whose_turn_would_come_too_late_is_busy_at_once(counter: C
     outcome = await wait_until(refused)
     assert isinstance(outcome, Refused)
     assert outcome.code is RefusalCode.BUSY
-    assert outcome.wait_ms > 300
+    assert outcome.wait_ms >= 300
     trap.release()
     granted(await asyncio.gather(counter.first, *waiting))
     granted([await counter.desk.claim(ask("late"))])

@@ -10,7 +10,7 @@ def paced(*batches_s: float) -> Pace:
     pace = Pace()
     for took_s in batches_s:
         pace.began(-took_s)
-        pace.ended(0)
+        pace.ended(-took_s, 0)
     return pace
 
 
@@ -38,4 +38,19 @@ def test_a_stall_is_forgotten_within_a_few_batches() -> None:
     for batches in range(10):
         assert (pace.wait_s(1, 0) < 0.05) == (batches >= 6)
         pace.began(0)
-        pace.ended(0.004)
+        pace.ended(0, 0.004)
+
+
+def test_two_calls_at_a_time() -> None:
+    pace = Pace(calls_max=2)
+    for _ in range(10):
+        pace.began(0)
+        pace.ended(0, 0.004)
+    pace.began(0)
+    assert pace.wait_s(0, 0.001) == 0, "the other one is free"
+    pace.began(0.002)
+    assert pace.wait_s(0, 0.003) == pytest.approx(0.001, rel=0.01), "until the older one ends"
+    assert pace.wait_s(10, 0.003) == pytest.approx(0.021, rel=0.01), "two batches go in the time of one"
+    pace.ended(0, 0.004)
+    pace.began(0.004)
+    assert pace.wait_s(0, 0.005) == pytest.approx(0.001, rel=0.01)
