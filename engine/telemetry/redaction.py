@@ -29,7 +29,8 @@ _TEXT_MAX: Final = 32_768
 _NAME: Final = rf"(?:[\w-]{{1,60}}[_-])?(?:{'|'.join(word.replace('_', '[_-]') for word in _WORDS)})s?"
 _START: Final = r"(?:(?<![A-Za-z0-9])|(?<=\\[nrtvf])|(?<=%[0-9A-Fa-f]{2})|(?<=\\x[0-9a-f]{2}))"
 """Where a secret may begin: not within a word, but right behind `\\n` or `\\t` as `repr` writes them, and `%20`."""
-_CODE: Final = r"[0-9A-HJKMNP-TV-Za-hjkmnp-tv-z]"
+_CODE: Final = r"[0-9A-TV-Za-tv-z０-９Ａ-ＴＶ-Ｚａ-ｔｖ-ｚ]"
+_GAP: Final = r"(?:\ ?[-\u2010-\u2015\u2212]\ ?|\ )"
 
 _SECRETS: Final = re.compile(
     rf"""
@@ -51,13 +52,13 @@ _CODES: Final = re.compile(
     rf"""
       {_START} {_CODE}{{16}} (?![A-Za-z0-9])
     | (?:(?<![\w-])|(?<=\\[nrtvf])|(?<=%[0-9A-Fa-f]{{2}}))
-        (?: {_CODE}{{4}}(?:[\ -]{_CODE}{{4}}){{3}} | {_CODE}{{8}}[\ -]{_CODE}{{8}}
-          | {_CODE}{{3}}[\ -]{_CODE}{{12}}[\ -]{_CODE} | {_CODE}{{2}}(?:[\ -]{_CODE}{{2}}){{7}} ) (?![\w-])
+        (?: {_CODE}{{4}}(?:{_GAP}{_CODE}{{4}}){{3}} | {_CODE}{{8}}{_GAP}{_CODE}{{8}}
+          | {_CODE}{{3}}{_GAP}{_CODE}{{12}}{_GAP}{_CODE} | {_CODE}{{2}}(?:{_GAP}{_CODE}{{2}}){{7}} ) (?![\w-])
     """,
     re.VERBOSE,
 )
-"""Voucher codes (`domain.codes`) as printed, in lower case, and in groups as people type them. Case matters to the
-escapes before them, which is why this pattern stands by itself."""
+"""Voucher codes (`domain.codes`) as printed, in lower case, and as people type them (`codes.typed_code`): in groups,
+wide, O for 0. Case matters to the escapes before them, which is why this pattern stands by itself."""
 
 
 def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

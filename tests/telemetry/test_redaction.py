@@ -201,3 +201,18 @@ def test_no_text_takes_long(piece: str) -> None:
     began_s = time.process_time()
     assert len(hide_secrets(text)) < 100_000
     assert time.process_time() - began_s < 3
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "7ZZSSN2CNTS7SOWS",
+        "7zzssn2cnts7sOwl",
+        "7ZZS–5N2C–NT57–50W5",  # dashes as phones type them
+        "7ZZS - 5N2C - NT57 - 50W5",
+        "７ＺＺＳ５Ｎ２ＣＮＴ５７５０Ｗ５",  # as Chinese keyboards type them
+        "I2O4-S67L-NT57-5OW5",
+    ],
+)
+def test_a_code_as_somebody_typed_it(typed: str) -> None:
+    assert hide_secrets(f"no voucher {typed} there") == f"no voucher {HIDDEN} there"
