@@ -37,8 +37,12 @@ from engine.ledger.claims import settled_codes
 from engine.ledger.cursors import all_cursors
 from engine.ledger.database import Ledger
 from engine.ledger.migrate import require_migrated
+from engine.ledger.promise_book import PromiseBook
 from engine.ledger.watch import LedgerWatch
 from engine.readiness import announce_ready
+from engine.redeeming.arrivals import Arrivals
+from engine.redeeming.desk import RedemptionDesk
+from engine.redeeming.shops import Shops
 from engine.reporting.wave_report import report_on
 from engine.scheduling.operations import Operations
 from engine.scheduling.performing import Actor
@@ -54,6 +58,7 @@ from engine.telemetry import forget_process
 from engine.telemetry.serving import MetricsServer
 from engine.telemetry.tracing import Tracing, wants_traces
 from engine.telemetry.vitals import Vitals
+from engine.wallet.card_pack import CardPack
 
 log = structlog.get_logger(__name__)
 
@@ -163,18 +168,24 @@ def gateway_services(stores: Stores, settings: Settings) -> list[Service]:
     desks = Desks(stores.hot_store, board, clock, archive, settled_watch, settings, keeps_promise)
     keyring = Keyring.of(settings)
     tokens = TokenUpkeep(keyring.token_keys, settings)
+    holdings = Holdings(stores.hot_store, stores.ledger, board)
+    book = PromiseBook(stores.ledger)
+    redemption_desk = RedemptionDesk(stores.ledger, book, settings)
+    arrivals = Arrivals(stores.hot_store, stores.ledger, settings)
     parts = GatewayParts(
         settings=settings,
         desks=desks,
         board=board,
-        holdings=Holdings(stores.hot_store, stores.ledger, board),
+        holdings=holdings,
+        card_pack=CardPack(holdings.of, stores.ledger, book),
+        shops=Shops(stores.ledger, book, redemption_desk, arrivals),
         tickets=TicketBook(keyring.ticket_keys),
         tokens=tokens.reader,
         ops=ops_part(stores, settings),
         can_acknowledge=lambda: keeps_promise() and (settings.ack != "settled" or ledger_watch.ready),
     )
     # The desks hear from the board's first reading; the server comes last and goes first.
-    return [desks, board, tokens, promise_watch, ledger_watch, Gateway(parts)]
+    return [desks, redemption_desk, board, tokens, promise_watch, ledger_watch, Gateway(parts)]
 
 
 def ops_part(stores: Stores, settings: Settings) -> OpsPart:

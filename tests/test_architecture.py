@@ -11,9 +11,9 @@ import pytest
 
 ENGINE = Path(__file__).parents[1] / "engine"
 
-BASE = {"errors", "settings", "service", "telemetry", "readiness"}
+BASE = {"errors", "settings", "service", "telemetry", "readiness", "frozen"}
 STORES = {"hotstore", "ledger"}
-FEATURES = {"claiming", "settling", "scheduling", "wallet", "reporting", "rehearsal", "audit"}
+FEATURES = {"claiming", "settling", "scheduling", "redeeming", "wallet", "reporting", "rehearsal", "audit"}
 TOP = {"gateway", "embedded", "cli", "wiring", "__main__"}
 
 ALLOWED: dict[str, set[str]] = {

@@ -16,6 +16,7 @@ from engine.gateway.answer import BARE, PRIVATE, Answer
 from engine.gateway.connection import Connection
 from engine.gateway.endpoints import Endpoints
 from engine.gateway.load import Load
+from engine.gateway.merchant_routes import add_merchant_routes
 from engine.gateway.openapi.serving import docs_page, openapi_json
 from engine.gateway.ops_routes import add_ops_routes
 from engine.gateway.parts import GatewayParts
@@ -52,6 +53,7 @@ def build_app(
         ("GET", "/v1/time", handlers.time),
         ("GET", "/v1/me/claims", handlers.in_turn("own", handlers.my_claims)),
         ("GET", "/v1/me/vouchers", handlers.in_turn("own", handlers.my_vouchers)),
+        ("GET", "/v1/me/vouchers/{code}", handlers.in_turn("own", handlers.my_voucher)),
         ("GET", "/problems", handlers.problems),
         ("GET", "/problems/{slug}", handlers.problem),
         ("GET", "/openapi.json", handlers.openapi),
@@ -64,6 +66,7 @@ def build_app(
             app.router.add_get(path, handler, expect_handler=expect)
         else:
             app.router.add_route(method, path, handler, expect_handler=expect)
+    add_merchant_routes(app, parts, endpoints.doorkeeper, sender, load)
     add_ops_routes(app, parts, endpoints.doorkeeper, sender)
     return app
 
@@ -81,6 +84,7 @@ class _Handlers:
         self._claims = endpoints.claims
         self._tickets = endpoints.tickets
         self._own = endpoints.own
+        self._cards = endpoints.cards
         self._pages = endpoints.pages
         self._sender = sender
         self._load = load
@@ -129,7 +133,10 @@ class _Handlers:
         return self._respond("own", request, await self._own.claims(heading_of(request)))
 
     async def my_vouchers(self, request: web.Request) -> web.Response:
-        return self._respond("own", request, await self._own.vouchers(heading_of(request)))
+        return self._respond("own", request, await self._cards.cards(heading_of(request)))
+
+    async def my_voucher(self, request: web.Request) -> web.Response:
+        return self._respond("own", request, await self._cards.card(request.match_info["code"], heading_of(request)))
 
     async def wave(self, request: web.Request) -> web.Response:
         return self._respond("status", request, await self._pages.wave(request.match_info["wave"], heading_of(request)))

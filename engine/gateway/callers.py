@@ -3,11 +3,10 @@
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
-from msgspec import Struct
-
 from engine.claiming.board import LiveWave
 from engine.domain.eligibility import Identity, broken_rule, claimant_of
 from engine.domain.tickets import Ticket, TicketBook, TicketFault
+from engine.frozen import Frozen
 from engine.gateway.answer import Answer, Heading, Words
 from engine.gateway.identity.caller import Caller
 from engine.gateway.identity.reasons import TOKEN_MISSING
@@ -19,10 +18,14 @@ Asking = TypeVar("Asking", bound=Caller | Ticket)
 
 USER_SCOPE: Final = "claim"
 OPS_SCOPE: Final = "ops"
+MERCHANT_SCOPE: Final = "merchant"
 
 _FORGED: Final = Problem("unauthenticated", Words("the ticket is not valid", "领取凭证无效"))
 _FORBIDDEN: Final = Problem("forbidden", Words(f"this needs the scope {USER_SCOPE}", f"此操作需要权限 {USER_SCOPE}"))
 _NOT_OPS: Final = Problem("forbidden", Words(f"this needs the scope {OPS_SCOPE}", f"此操作需要权限 {OPS_SCOPE}"))
+_NOT_MERCHANT: Final = Problem(
+    "forbidden", Words(f"this needs the scope {MERCHANT_SCOPE}", f"此操作需要权限 {MERCHANT_SCOPE}")
+)
 _NOT_VIEWER: Final = Problem(
     "forbidden", Words("this takes the role viewer or operator", "此操作需要角色 viewer 或 operator")
 )
@@ -37,7 +40,7 @@ _RULE_WORDS: Final[dict[str, Words]] = {
 }
 
 
-class Asker(Struct, frozen=True):
+class Asker(Frozen):
     """Who asks in a wave: the account, whom the limits count, and the rule that forbids it (or nothing)."""
 
     account: str
@@ -46,7 +49,7 @@ class Asker(Struct, frozen=True):
 
 
 class Doorkeeper:
-    """Reads `Authorization`, and slows down who asks too often. Operators are not slowed down."""
+    """Reads `Authorization`, and slows down who asks too often. Operators and tills are not slowed down."""
 
     def __init__(self, tokens: TokenReader, tickets: TicketBook, rates: Rates) -> None:
         self._tokens = tokens
@@ -58,6 +61,13 @@ class Doorkeeper:
         caller = self._bearer(authorization)
         if isinstance(caller, Caller) and USER_SCOPE not in caller.scopes:
             return _FORBIDDEN
+        return caller
+
+    def merchant(self, authorization: str) -> Caller | Problem:
+        """A merchant's till; its stores are those of the token."""
+        caller = self._bearer(authorization)
+        if isinstance(caller, Caller) and MERCHANT_SCOPE not in caller.scopes:
+            return _NOT_MERCHANT
         return caller
 
     def viewer(self, authorization: str) -> Caller | Problem:

@@ -1,6 +1,7 @@
 """What answers requests, free of any HTTP library; made once for all that parses them."""
 
 from engine.gateway.callers import Doorkeeper
+from engine.gateway.cards import CardsEndpoint
 from engine.gateway.claims import ClaimEndpoint
 from engine.gateway.own_claims import OwnEndpoint
 from engine.gateway.parts import GatewayParts
@@ -19,4 +20,5 @@ class Endpoints:
         self.claims = ClaimEndpoint(parts, self.doorkeeper, printer)
         self.tickets = TicketEndpoint(parts, self.doorkeeper)
         self.own = OwnEndpoint(parts, self.doorkeeper, printer)
+        self.cards = CardsEndpoint(parts, self.doorkeeper)
         self.pages = StatusPages(parts.board)

@@ -1,11 +1,8 @@
-"""What belongs to the caller: `GET /v1/waves/{wave}/claims`, `GET /v1/me/claims`, `GET /v1/me/vouchers`."""
+"""What the caller has claimed: `GET /v1/waves/{wave}/claims`, `GET /v1/me/claims`. Vouchers: `cards`."""
 
-from collections.abc import Awaitable, Callable
 from typing import Final
 
-from engine.domain.campaign import Catalogue
 from engine.domain.eligibility import Identity
-from engine.domain.outcome import Claim
 from engine.domain.tickets import Ticket
 from engine.errors import HotStoreError, LedgerError
 from engine.gateway.answer import PRIVATE, Answer, Heading
@@ -52,21 +49,13 @@ class OwnEndpoint:
 
     async def claims(self, heading: Heading) -> Answer:
         """All claims of the caller, newest first."""
-        return await self._all(b"claims", self._printer.claim, heading)
 
-    async def vouchers(self, heading: Heading) -> Answer:
-        """The vouchers of the caller's claims, newest first."""
-        return await self._all(b"vouchers", self._printer.voucher, heading)
-
-    async def _all(
-        self, name: bytes, printed: Callable[[Catalogue, Claim], Awaitable[bytes]], heading: Heading
-    ) -> Answer:
         async def answer(caller: Caller) -> Answer:
             try:
                 held = await self._holdings.of(caller.identity)
             except (HotStoreError, LedgerError) as error:
                 return refuse(_away(error), heading.accept_language)
-            return _listed(name, [await printed(catalogue, claim) for catalogue, claim in held])
+            return _listed(b"claims", [await self._printer.claim(catalogue, claim) for catalogue, claim in held])
 
         return await self._doorkeeper.let_in(self._doorkeeper.user(heading.authorization), heading, answer)
 

@@ -16,10 +16,12 @@ from engine.domain.verdict import Verdict
 from engine.gateway.identity.tokens import TokenReader
 from engine.ledger.campaigns import Applied
 from engine.ledger.plans import Plan
+from engine.redeeming.shops import Shops
 from engine.reporting.report import WaveReport
 from engine.scheduling.operations import Operations
 from engine.scheduling.performing import Actor
 from engine.settings import Settings
+from engine.wallet.card_pack import CardPack
 
 
 class DesksPart(Protocol):
@@ -107,6 +109,8 @@ class GatewayParts(Struct, frozen=True):
     desks: DesksPart
     board: BoardPart
     holdings: HoldingsPart
+    card_pack: CardPack
+    shops: Shops
     tickets: TicketBook
     tokens: TokenReader
     ops: OpsPart

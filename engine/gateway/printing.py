@@ -1,4 +1,4 @@
-"""Claims and vouchers as JSON. All of it but numbers, instants and the code is the same for every claim
+"""Claims as JSON. All of it but numbers, instants and the code is the same for every claim
 of an offer in a wave, and is encoded once.
 """
 
@@ -6,13 +6,13 @@ from typing import Any, Final
 
 import msgspec
 import structlog
-from msgspec import Struct
 
 from engine.domain.campaign import Catalogue, Promise
 from engine.domain.codes import claim_id
 from engine.domain.outcome import Claim
 from engine.domain.voucher import period
 from engine.errors import HotStoreError
+from engine.frozen import Frozen
 from engine.gateway.instants import rfc3339
 from engine.gateway.parts import BoardPart
 
@@ -25,11 +25,10 @@ _encode = msgspec.json.Encoder().encode
 _Key = tuple[int, int, int, int]
 
 
-class _Template(Struct, frozen=True):
+class _Template(Frozen):
     """The parts of a printed claim that do not change, with `%` where the rest goes."""
 
     claim: bytes
-    voucher: bytes
     timezone: str
     promise: Promise
     day: str
@@ -58,13 +57,6 @@ class ClaimPrinter:
         except LookupError:
             return self.claim_at_hand(await self.newer(catalogue), claim)
 
-    async def voucher(self, catalogue: Catalogue, claim: Claim) -> bytes:
-        """The voucher of a claim as the card pack shows it."""
-        try:
-            return self._voucher_at_hand(catalogue, claim)
-        except LookupError:
-            return self._voucher_at_hand(await self.newer(catalogue), claim)
-
     async def newer(self, catalogue: Catalogue) -> Catalogue:
         """The campaign as another reading of the board has it."""
         try:
@@ -85,11 +77,6 @@ class ClaimPrinter:
             claimed_at,
             expires_at,
         )
-
-    def _voucher_at_hand(self, catalogue: Catalogue, claim: Claim) -> bytes:
-        template = self._template(catalogue, claim)
-        claimed_at, expires_at = self._instants(template, claim)
-        return template.voucher % (claim.code.encode(), claimed_at, expires_at, claim_id(claim.code).encode())
 
     def _instants(self, template: _Template, claim: Claim) -> tuple[bytes, bytes]:
         """When it was claimed and when it expires: the same for a batch, mostly."""
@@ -136,7 +123,6 @@ def _make_template(catalogue: Catalogue, claim: Claim) -> _Template:
         + b',"sequence":%d,"claimed_at":"%s","vouchers":['
         + voucher
         + b"}]}",
-        voucher=voucher + b',"claim":"%s",' + _members(head | shown) + b"}",
         timezone=promise.timezone,
         promise=promise,
         day=wave.day,

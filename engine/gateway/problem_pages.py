@@ -10,7 +10,8 @@ import msgspec
 
 from engine.gateway.answer import JSON, Answer, Headers, Heading, Language, Words
 from engine.gateway.language import choose
-from engine.gateway.problems import BY_SLUG, KINDS, ProblemKind, Retry
+from engine.gateway.problem_kind import ProblemKind, Retry
+from engine.gateway.problems import BY_SLUG, KINDS
 from engine.gateway.refusals import Problem, refuse
 from engine.gateway.web_pages import LANGUAGE_TAGS, WEB_PAGE, web_page
 

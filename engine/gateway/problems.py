@@ -1,4 +1,5 @@
-"""Every reason not to give what was asked: the one table of codes, statuses and words.
+"""Every reason not to give what was asked: the one table of codes, statuses and words. `voucher_problems` has
+the middle of it.
 
 `final` says that the same request will not fare better later. `retry` is the pause a client is asked to
 make, in milliseconds: at least, and the width of the jitter on top that keeps a crowd from coming
@@ -7,35 +8,11 @@ back at once. The order is the order in which the reasons are looked at (docs/ht
 
 from typing import Final
 
-from msgspec import Struct
-
 from engine.gateway.answer import Words
+from engine.gateway.problem_kind import ProblemKind, Retry
+from engine.gateway.voucher_problems import VOUCHER_KINDS
 
-
-class Retry(Struct, frozen=True):
-    """Come back after `at_least_ms` plus a random part of `jitter_ms`."""
-
-    at_least_ms: int
-    jitter_ms: int
-
-
-class ProblemKind(Struct, frozen=True):
-    """One code. `more` tells a person what it means and what can be done."""
-
-    code: str
-    status: int
-    final: bool
-    title: Words
-    more: Words
-    retry: Retry | None = None
-
-    @property
-    def slug(self) -> str:
-        """The code as it stands in `/problems/…`."""
-        return self.code.replace("_", "-")
-
-
-_TABLE: Final = (
+_OF_CLAIMS: Final = (
     ProblemKind(
         "not_found",
         404,
@@ -175,8 +152,11 @@ _TABLE: Final = (
         "cancelled",
         410,
         True,
-        Words("The wave was cancelled", "本批次已取消"),
-        Words("Nothing more is given out. Claims made before stand.", "不再发放。此前的领取仍然有效。"),
+        Words("It was cancelled", "已取消"),
+        Words(
+            "A wave: nothing more is given out, and claims made before stand. A voucher: the claim was taken back.",
+            "批次取消后不再发放，此前的领取仍然有效；券取消表示该次领取已被收回。",
+        ),
     ),
     ProblemKind(
         "closed",
@@ -257,6 +237,9 @@ _TABLE: Final = (
             "所选的券已全部领完。`alternatives` 列出本批次仍有余量的券。",
         ),
     ),
+)
+"""What anybody can meet, and why a claim is not granted."""
+_LAST: Final = (
     ProblemKind(
         "busy",
         503,
@@ -328,5 +311,6 @@ _TABLE: Final = (
     ),
 )
 
+_TABLE: Final = (*_OF_CLAIMS, *VOUCHER_KINDS, *_LAST)
 KINDS: Final[dict[str, ProblemKind]] = {kind.code: kind for kind in _TABLE}
 BY_SLUG: Final[dict[str, ProblemKind]] = {kind.slug: kind for kind in _TABLE}

@@ -13,7 +13,8 @@ from msgspec import Struct
 from engine.domain.quoting import presentable
 from engine.gateway.answer import PROBLEM, Answer, Headers, Language, Words
 from engine.gateway.language import choose
-from engine.gateway.problems import KINDS, ProblemKind
+from engine.gateway.problem_kind import ProblemKind
+from engine.gateway.problems import KINDS
 
 _encode = msgspec.json.Encoder().encode
 

@@ -134,6 +134,19 @@ async def claims_of_claimants(store: HotStore, campaign: str, epoch: int, claima
     ]
 
 
+async def last_decision(store: HotStore, campaign: str) -> tuple[int, int] | None:
+    """(epoch, number) of the last decision of the shard; None where the campaign is not in the hot store.
+
+    Raises Fenced or OtherEpoch where this server may lack decisions.
+    """
+    epoch = await bound_epoch(store, campaign)
+    if epoch is None:
+        return None
+    shard = keys.shard(campaign, epoch)
+    await LOOK.run(store, [shard.head, shard.holders], [epoch, ""])  # nobody's claims: it is the fence that is asked
+    return epoch, int(await store.call("HGET", shard.meta, "last") or 0)
+
+
 async def read_holders(store: HotStore, campaign: str) -> AsyncIterator[tuple[str, list[Claim]]]:
     """Every claimant with the claims held, in no order; a claimant may come twice while the hash grows."""
     epoch = await bound_epoch(store, campaign)

@@ -69,6 +69,19 @@ CLAIMS_ABANDONED: Final = Counter(
     "Claims whose client left before the answer: while they waited (queue: never sent) or were decided (script).",
     ["stage"],
 )
+REDEEM_STEP_SECONDS: Final = Histogram(
+    "dropwave_redeem_step_seconds",
+    "Time in each step of a batch of redemptions: queue (of its oldest), look (the books), take (what decides).",
+    ["step"],
+    buckets=_STEP_SECONDS,
+)
+REDEEM_BATCH_SIZE: Final = Histogram(
+    "dropwave_redeem_batch_redemptions", "Requests of tills in one batch.", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256)
+)
+REDEMPTIONS_REPEATED: Final = Counter(
+    "dropwave_redemptions_repeated",
+    "Requests of tills looked up again: the voucher had changed in between, or a reply of the ledger was lost.",
+)
 CONNECTIONS: Final = Gauge(
     "dropwave_connections", "Open connections of clients, over all gateways.", multiprocess_mode="livesum"
 )

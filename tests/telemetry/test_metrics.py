@@ -22,7 +22,7 @@ EXPOSED = {metric._name + ("_total" if isinstance(metric, Counter) else ""): met
 """By the name that stands in `/metrics`; a histogram's without its suffixes."""
 UNITS = {"seconds", "bytes", "total", "info", "fds"} | {
     *("claims", "decisions", "connections", "flight", "buckets", "entries", "waves", "offers", "left", "leads"),
-    *("bound", "epoch", "broken"),
+    *("bound", "epoch", "broken", "redemptions"),
 }
 """How names may end: a base unit, or what is counted."""
 NOT_BASE_UNITS = re.compile(

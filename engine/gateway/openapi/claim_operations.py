@@ -105,14 +105,4 @@ CLAIM_OPERATIONS: Final = (
         ),
         _STORES_AWAY,
     ),
-    Operation(
-        "get",
-        "/v1/me/vouchers",
-        "list_my_vouchers",
-        "claims",
-        "user",
-        Words("My vouchers", "我的消费券"),
-        _held("Vouchers", Words("The vouchers of the caller's claims, newest first", "本人领取的消费券，最新在前")),
-        _STORES_AWAY,
-    ),
 )

@@ -20,14 +20,14 @@ from engine.gateway.openapi.shapes import (
     whole,
 )
 
-_CODE: Final = text(
+CODE: Final = text(
     "Sixteen characters, as they are read out over a counter", pattern=f"^[{ALPHABET}]{{{CODE_LENGTH}}}$"
 )
-_CLAIM_ID: Final = text("Unique everywhere", pattern="^c-[0-9a-f]{20}$")
-_FACE: Final = or_null(whole("In minor units; null where the offer has none (a percentage)"))
-_TITLE: Final = text("As the terms of the claim have it")
-_PERIOD: Final = {"valid_from": instant(), "expires_at": instant("Exclusive")}
-_PLACE: Final = {"campaign": identifier(), "wave": identifier(), "offer": identifier()}
+CLAIM_ID: Final = text("Unique everywhere", pattern="^c-[0-9a-f]{20}$")
+FACE: Final = or_null(whole("In minor units; null where the offer has none (a percentage)"))
+TITLE: Final = text("As the terms of the claim have it")
+PERIOD: Final = {"valid_from": instant(), "expires_at": instant("Exclusive")}
+PLACE: Final = {"campaign": identifier(), "wave": identifier(), "offer": identifier()}
 _REQUEST_NO: Final = {
     "request_no": whole(
         "Above 1: a further claim, where the limits allow more than one in a wave", 1, CLAIMS_PER_CLAIMANT_MAX
@@ -44,20 +44,19 @@ CLAIM_SHAPES: Final[dict[str, Shape]] = {
         },
         says="The version of the terms that holds for a claim, whatever comes later",
     ),
-    "ClaimVoucher": members({"code": _CODE, **_PERIOD}),
+    "ClaimVoucher": members({"code": CODE, **PERIOD}),
     "Claim": members(
         {
-            "id": _CLAIM_ID,
-            **_PLACE,
-            "title": _TITLE,
-            "face": _FACE,
+            "id": CLAIM_ID,
+            **PLACE,
+            "title": TITLE,
+            "face": FACE,
             "terms": schema("Terms"),
             "sequence": whole("Orders the claims of one campaign until its hot store is recovered", 1),
             "claimed_at": instant("By the hot store's clock"),
             "vouchers": listed(schema("ClaimVoucher"), minItems=1),
         }
     ),
-    "Voucher": members({"code": _CODE, **_PERIOD, "claim": _CLAIM_ID, **_PLACE, "title": _TITLE, "face": _FACE}),
     "Claimed": members(
         {
             "status": always("claimed"),
@@ -66,7 +65,6 @@ CLAIM_SHAPES: Final[dict[str, Shape]] = {
         }
     ),
     "Claims": members({"claims": listed(schema("Claim"))}),
-    "Vouchers": members({"vouchers": listed(schema("Voucher"))}),
     "Ticket": members(
         {
             "ticket": text("Send it as `Authorization: Ticket <ticket>`", pattern="^[A-Za-z0-9_-]+$"),

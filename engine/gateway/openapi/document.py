@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
+from engine.gateway.openapi.card_shapes import CARD_SHAPES
 from engine.gateway.openapi.claim_shapes import CLAIM_SHAPES
 from engine.gateway.openapi.headers import EVERYWHERE, HEADERS, PARAMETERS, header_refs, of_problems
 from engine.gateway.openapi.operation import CHAPTERS, NEEDS, Content, Operation, Success, Who
@@ -12,9 +13,10 @@ from engine.gateway.openapi.page_shapes import PAGE_SHAPES
 from engine.gateway.openapi.problem_shapes import body_shape, camel, problem_example, problem_shapes
 from engine.gateway.openapi.report_shapes import REPORT_SHAPES
 from engine.gateway.openapi.shapes import identifier, text
+from engine.gateway.openapi.shop_shapes import SHOP_SHAPES
 from engine.gateway.problems import KINDS
 
-VERSION: Final = "1.0.0"
+VERSION: Final = "1.1.0"
 """Of the contract, not of the program. Another last number: words; middle: something was added; first: something that
 clients rely on has changed (and then the addresses begin with another `/v…`)."""
 PROBLEM: Final = "application/problem+json"
@@ -36,12 +38,18 @@ _SECURITY: Final[dict[Who, list[dict[str, list[str]]]]] = {
     "anybody": [],
     "user": [{"bearer": []}],
     "user_or_ticket": [{"bearer": []}, {"ticket": []}],
+    "merchant": [{"bearer": []}],
     "viewer": [{"bearer": []}],
     "operator": [{"bearer": []}],
 }
 _PATH_PARAMETERS: Final[dict[str, dict[str, Any]]] = {
     "wave": {"description": "Id of a wave", "schema": identifier(), "example": "try-it"},
     "campaign": {"description": "Id of a campaign", "schema": identifier(), "example": "try-it"},
+    "code": {
+        "description": "A voucher's code, as printed or as somebody types it",
+        "schema": text(),
+        "example": "7ZZS5N2CNT5750W5",
+    },
     "slug": {
         "description": "A problem's code with `-` for `_`",
         "schema": text(enum=[kind.slug for kind in KINDS.values()]),
@@ -68,7 +76,15 @@ def build_document() -> dict[str, Any]:
             "parameters": PARAMETERS,
             "headers": HEADERS,
             "responses": dict(sorted(_refusals())),
-            "schemas": {**CLAIM_SHAPES, **PAGE_SHAPES, **OPS_SHAPES, **REPORT_SHAPES, **problem_shapes()},
+            "schemas": {
+                **CLAIM_SHAPES,
+                **CARD_SHAPES,
+                **SHOP_SHAPES,
+                **PAGE_SHAPES,
+                **OPS_SHAPES,
+                **REPORT_SHAPES,
+                **problem_shapes(),
+            },
         },
     }
 

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from engine.gateway.openapi.shapes import REQUEST_ID, Shape, text, whole
-from engine.gateway.problems import KINDS, ProblemKind
+from engine.gateway.problem_kind import ProblemKind
+from engine.gateway.problems import KINDS
 
 
 def _header(says: str, shape: Shape | None = None) -> dict[str, Any]:

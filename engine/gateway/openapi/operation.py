@@ -8,13 +8,15 @@ from engine.gateway.answer import Words
 from engine.gateway.openapi.shapes import Shape
 
 Method = Literal["get", "post", "put"]
-Who = Literal["anybody", "user", "user_or_ticket", "viewer", "operator"]
-Chapter = Literal["claims", "pages", "operators", "process"]
+Who = Literal["anybody", "user", "user_or_ticket", "merchant", "viewer", "operator"]
+Chapter = Literal["claims", "cards", "shops", "pages", "operators", "process"]
 
 
 NOTHING: Final = Words("", "")
 CHAPTERS: Final[dict[Chapter, Words]] = {
     "claims": Words("Tickets, claims, and what a user holds", "领取凭证、领取与已领"),
+    "cards": Words("The card pack", "卡包"),
+    "shops": Words("Vouchers in shops", "门店用券"),
     "pages": Words("What everybody may see", "公开信息"),
     "operators": Words("Campaigns and waves in the operators' hands", "运营操作"),
     "process": Words("The gateway itself", "网关自身"),
@@ -25,6 +27,10 @@ NEEDS: Final[dict[Who, Words]] = {
     "user_or_ticket": Words(
         "The token's scope has to have `claim`; a ticket for the wave will do.",
         "令牌权限须包含 claim；也可使用该批次的领取凭证。",
+    ),
+    "merchant": Words(
+        "The token's scope has to have `merchant`; its `stores` are those it can act for.",
+        "令牌权限须包含 merchant；`stores` 为其可操作的门店。",
     ),
     "viewer": Words(
         "The token's scope has to have `ops`; the role may be `viewer` or `operator`.",

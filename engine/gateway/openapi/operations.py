@@ -3,13 +3,21 @@
 from typing import Final
 
 from engine.gateway.address_gate import PROBES
+from engine.gateway.openapi.card_operations import CARD_OPERATIONS
 from engine.gateway.openapi.claim_operations import CLAIM_OPERATIONS
 from engine.gateway.openapi.operation import Operation, Who
 from engine.gateway.openapi.ops_operations import OPS_OPERATIONS
 from engine.gateway.openapi.page_operations import PAGE_OPERATIONS
+from engine.gateway.openapi.shop_operations import SHOP_OPERATIONS
 from engine.gateway.problems import KINDS
 
-OPERATIONS: Final[tuple[Operation, ...]] = (*CLAIM_OPERATIONS, *PAGE_OPERATIONS, *OPS_OPERATIONS)
+OPERATIONS: Final[tuple[Operation, ...]] = (
+    *CLAIM_OPERATIONS,
+    *CARD_OPERATIONS,
+    *SHOP_OPERATIONS,
+    *PAGE_OPERATIONS,
+    *OPS_OPERATIONS,
+)
 
 BEFORE_ROUTING: Final = frozenset({"headers_too_large", "timeout", "busy"})
 """What any request can meet before it is looked at: it is too large or too slow, or too many are connected."""
@@ -23,6 +31,7 @@ _BY_WHO: Final[dict[Who, frozenset[str]]] = {
     "anybody": frozenset(),
     "user": _TOKEN,
     "user_or_ticket": _TOKEN | _TICKET,
+    "merchant": _TOKEN,
     "viewer": _TOKEN,
     "operator": _TOKEN,
 }

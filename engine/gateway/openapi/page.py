@@ -14,7 +14,8 @@ from engine.gateway.answer import Headers, Language, Words
 from engine.gateway.openapi.operation import CHAPTERS, NEEDS, Operation, Success
 from engine.gateway.openapi.operations import OPERATIONS, refusals_of
 from engine.gateway.openapi.shape_words import kind_of, rows_of
-from engine.gateway.problems import KINDS, ProblemKind
+from engine.gateway.problem_kind import ProblemKind
+from engine.gateway.problems import KINDS
 from engine.gateway.web_pages import page_headers, web_page
 
 Document = dict[str, Any]

@@ -22,7 +22,8 @@ from engine.gateway.openapi.shapes import (
     whole,
 )
 from engine.gateway.ops_refusals import MISTAKES_MAX
-from engine.gateway.problems import KINDS, ProblemKind
+from engine.gateway.problem_kind import ProblemKind
+from engine.gateway.problems import KINDS
 
 _REASON: Final = {"reason": text("As operators gave it")}
 _OWN_CLAIM: Final = {"claim": schema("Claim") | {"description": "Where this account made it"}}
@@ -37,6 +38,13 @@ REQUIRED: Final[dict[str, Shapes]] = {
         "alternatives": listed(schema("Alternative"), "Other offers of the wave that had some left"),
         "alternatives_age_ms": whole("How long before this answer they were read"),
     },
+    "not_yet_effective": {"valid_from": instant()},
+    "expired": {"expires_at": instant("Exclusive")},
+    "already_redeemed": {"redeemed_at": instant(), "store": text("Id of the store")},
+    "invalidated": {"invalidated_at": instant(), "reason": text("As its holder is told")},
+    "locked": {"locked_until": instant("Exclusive")},
+    "below_min_spend": {"short_by": whole("What is missing, in minor units", 1)},
+    "one_per_payment": {"per_payment": whole("Vouchers of the campaign that one payment takes", 1)},
     "precondition_failed": {"revision": whole("At which the campaign is; 0: not applied yet")},
     "act_refused": {"reasons": listed(text(), minItems=1)},
     "internal": {"id": _FAILURE},
@@ -86,6 +94,13 @@ _EXAMPLES: Final[dict[str, dict[str, Any]]] = {
         "alternatives": [{"offer": "shop-5", "title": "便利店消费券 5 元", "left": 12}],
         "alternatives_age_ms": 120,
     },
+    "not_yet_effective": {"valid_from": "2026-01-02T00:00:00.000+08:00"},
+    "expired": {"expires_at": "2026-01-08T00:00:00.000+08:00"},
+    "already_redeemed": {"redeemed_at": "2026-01-02T12:03:04.125+08:00", "store": "shop-001"},
+    "invalidated": {"invalidated_at": "2026-01-02T12:03:04.125+08:00", "reason": "the store has closed for good"},
+    "locked": {"locked_until": "2026-01-02T12:15:00.000+08:00"},
+    "below_min_spend": {"short_by": 1250},
+    "one_per_payment": {"per_payment": 1},
     "precondition_failed": {"revision": 3},
     "act_refused": {"reasons": ["wave try-it is cancelled"]},
     "act_incomplete": {"detail": "1 of 3 campaigns could not be reached: do it again"},

@@ -6,7 +6,7 @@ from typing import Any
 from engine.gateway.openapi.operation import Operation
 from tests.gateway.drop import Drop, Reply
 
-ADDRESSES = {"wave": "one-open", "campaign": "one", "slug": "sold-out"}
+ADDRESSES = {"wave": "one-open", "campaign": "one", "slug": "sold-out", "code": "7ZZS5N2CNT5750W5"}
 
 
 def address(operation: Operation, **other: str) -> str:
@@ -20,6 +20,8 @@ def right(drop: Drop, operation: Operation) -> str:
         return ""
     if operation.who in ("viewer", "operator"):
         return drop.token("li", scope="ops", role="operator")
+    if operation.who == "merchant":
+        return drop.token("till", scope="merchant", stores=["s1"])
     return drop.token()
 
 

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from engine.domain.tickets import TicketBook
-from engine.gateway import app, ops_routes
+from engine.gateway import app, merchant_routes, ops_routes
 from engine.gateway.address_gate import PROBES
 from engine.gateway.lane import lane
 from engine.gateway.openapi.operation import Operation
@@ -79,6 +79,7 @@ async def test_a_failure_of_ours(drop: Drop, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(app, "heading_of", fail)
     monkeypatch.setattr(lane, "_heading_of", fail)
     monkeypatch.setattr(ops_routes, "heading_of", fail)
+    monkeypatch.setattr(merchant_routes, "heading_of", fail)
     for operation in OPERATIONS:
         with capture_logs() as told:  # printing so many stacks takes longer than all else
             reply = await ask(drop, operation)
@@ -103,9 +104,11 @@ async def test_too_much_from_one_address(drop: Drop) -> None:
 
 
 async def test_head_is_get_without_the_body(drop: Drop) -> None:
+    claimed = await drop.claim("one-open", {"offer": "a"})
+    code = claimed["claim"]["vouchers"][0]["code"]
     for operation in OPERATIONS:
         if operation.method == "get" and operation.has_head:
-            path, auth = address(operation), right(drop, operation)
+            path, auth = address(operation, code=code), right(drop, operation)
             head, got = await asyncio.gather(drop.call("HEAD", path, auth), drop.call("GET", path, auth))
             assert (head.status, head.body or b"") == (200, b""), operation.id
             varying = ("X-Request-Id", "Date", "ETag", "Left-Read-At-Ms", "Content-Length", "Server-Timing")

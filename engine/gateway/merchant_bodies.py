@@ -1,0 +1,99 @@
+"""What tills send. Unknown fields are ignored; what stands in the answers of statements is bounded and clean."""
+
+from typing import Any, Final, TypeGuard
+
+from msgspec import Struct
+
+from engine.domain.redemption import AMOUNT_MAX, LINES_MAX, Line
+from engine.gateway.answer import Words
+from engine.gateway.identity.caller import is_clean
+from engine.gateway.json_objects import invalid, read_object
+from engine.gateway.refusals import Problem
+
+NUMBER_LENGTH_MAX: Final = 64
+"""Characters of what a merchant calls an order, a payment, a request, a line, a clerk, a store."""
+
+
+class RedemptionBody(Struct, frozen=True):
+    """A redemption as it was sent; `code` as it was typed, texts that may be missing are empty."""
+
+    code: str
+    store: str
+    clerk: str
+    order_no: str
+    payment_no: str
+    amount: int
+    lines: tuple[Line, ...]
+    request_no: str
+
+
+def read_redemption_body(body: bytes) -> RedemptionBody | Problem:
+    """What is to be redeemed, or `invalid_request` with what is wrong and where. Never raises."""
+    fields = read_object(body)
+    if isinstance(fields, Problem):
+        return fields
+    texts: dict[str, str] = {}
+    for name, least in (("code", 1), ("store", 1), ("clerk", 1), ("request_no", 1), ("order_no", 0), ("payment_no", 0)):
+        text = _text(fields, name, least)
+        if isinstance(text, Problem):
+            return text
+        texts[name] = text
+    amount = fields.get("amount")
+    if not _is_amount(amount):
+        return _bad_amount("$.amount", "amount")
+    lines = _lines(fields.get("lines"), amount)
+    if isinstance(lines, Problem):
+        return lines
+    return RedemptionBody(amount=amount, lines=lines, **texts)
+
+
+def _text(fields: dict[str, Any], name: str, least: int) -> str | Problem:
+    """A text of the body; one that may be missing is empty then."""
+    text = fields.get(name)
+    if text is None and not least:
+        return ""
+    length_max = 4 * NUMBER_LENGTH_MAX if name == "code" else NUMBER_LENGTH_MAX  # as much as `typed_code` looks at
+    if not isinstance(text, str) or not is_clean(text, length_max) or len(text) < least:
+        return invalid(
+            f"$.{name}",
+            Words(
+                f"{name} has to be a string of {least} to {length_max} characters without control characters",
+                f"{name} 必须是 {least} 到 {length_max} 个字符的字符串，且不含控制字符",
+            ),
+        )
+    return text
+
+
+def _is_amount(value: object) -> TypeGuard[int]:
+    return type(value) is int and 0 <= value <= AMOUNT_MAX
+
+
+def _bad_amount(at: str, name: str) -> Problem:
+    return invalid(
+        at,
+        Words(
+            f"{name} has to be a whole number of minor units, from 0 to {AMOUNT_MAX}",
+            f"{name} 必须是 0 到 {AMOUNT_MAX} 的整数（最小货币单位）",
+        ),
+    )
+
+
+def _lines(value: object, amount: int) -> tuple[Line, ...] | Problem:
+    if value is None:
+        return ()
+    if not isinstance(value, list) or not 1 <= len(value) <= LINES_MAX:
+        return invalid(
+            "$.lines",
+            Words(f"lines has to be a list of 1 to {LINES_MAX} objects", f"lines 必须是 1 到 {LINES_MAX} 个对象的列表"),
+        )
+    lines = []
+    for place, each in enumerate(value):
+        if not isinstance(each, dict) or not _is_amount(each.get("amount")):
+            return _bad_amount(f"$.lines[{place}].amount", "amount")
+        name = _text(each, "id", 0)
+        if isinstance(name, Problem):
+            return invalid(f"$.lines[{place}].id", name.detail or Words("", ""))
+        lines.append(Line(each["amount"], name))
+    if sum(line.amount for line in lines) != amount:
+        return invalid("$.lines", Words("the lines have to add up to amount", "各行之和必须等于 amount"))
+    return tuple(lines)

@@ -1,0 +1,7 @@
+"""Redemption: what a till asks for, gathered into batches and decided with the ledger.
+
+`shops` is what the gateway speaks to. `desk` gathers what tills ask for, as the claiming desk gathers claims; `steps`
+turns one request and what the books say into a step or a refusal; `arrivals` tells whether the ledger is behind a claim
+of a moment ago. The domain decides (`domain/redemption.py`), one statement of the ledger takes the step. It never
+decides a claim, and it knows nothing of HTTP.
+"""

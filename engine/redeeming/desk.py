@@ -1,0 +1,231 @@
+"""The desk of the shops: gathers what tills ask for and takes it to the ledger in batches.
+
+One batch is under way at a time; what arrives meanwhile is the next, so an idle desk asks at once and a busy one shares
+two round trips and one fsync among dozens. A batch holds each voucher and each request once; what repeats one of them
+waits for the next.
+
+What a request can go through, and how it ends:
+
+    queue full                                         busy             never looked up
+    too old when its turn came                         busy             likewise
+    the ledger could not be asked                      busy             nothing was sent that changes anything
+    looked up: done before, or refused                 that answer
+    taken                                              the step
+    the voucher had changed in between                 looked up again, within the deadline
+    the statement's reply was lost                     looked up again: the books tell whether it was done
+      … and refused, the voucher being as it was       outcome_unknown  the lost statement may still be on its way
+      … and no answer by the deadline                  outcome_unknown
+    a request or a payment's place was used meanwhile  each of the batch by itself
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Sequence
+
+import structlog
+
+from engine.domain.redemption import Unfit, UnfitCode
+from engine.errors import LedgerError, LedgerRefused
+from engine.ledger.database import Ledger
+from engine.ledger.promise_book import PromiseBook, TermsKey
+from engine.ledger.voucher_steps import Entry, look_up, take
+from engine.redeeming.steps import Asked, Done, Outcome, Wanted, question_of, work_out
+from engine.settings import Settings
+from engine.telemetry import REDEEM_BATCH_SIZE, REDEEM_STEP_SECONDS, REDEMPTIONS_REPEATED
+
+log = structlog.get_logger(__name__)
+
+BUSY = Unfit(UnfitCode.BUSY)
+OUTCOME_UNKNOWN = Unfit(UnfitCode.OUTCOME_UNKNOWN)
+RETRY_PAUSE_S = 0.05
+"""Before a batch is repeated whose reply was lost: a Postgres that restarts is not hammered."""
+
+
+class Waiting:
+    """One request of a till, until it has its outcome."""
+
+    __slots__ = ("arrived_s", "asked", "future", "lost_step")
+
+    def __init__(self, asked: Asked, future: "asyncio.Future[Outcome]", arrived_s: float) -> None:
+        self.asked = asked
+        self.future = future
+        self.arrived_s = arrived_s
+        self.lost_step = 0
+        """The step that a statement whose reply was lost may have taken, or may still take; 0 where there is none."""
+
+    def end(self, outcome: Outcome) -> None:
+        """Tell, unless the client has gone. A refusal is not told where a lost statement could still make it false."""
+        if not self.future.done():
+            self.future.set_result(OUTCOME_UNKNOWN if self.lost_step and outcome == BUSY else outcome)
+
+
+class RedemptionDesk:
+    """Of one process. A service: `stop` answers all that was accepted."""
+
+    def __init__(self, ledger: Ledger, book: PromiseBook, settings: Settings) -> None:
+        self._ledger = ledger
+        self._book = book
+        self._settings = settings
+        self._queue: deque[Waiting] = deque()
+        self._something = asyncio.Event()
+        self._stopping = False
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin; a second start does nothing."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name="redemption desk")
+
+    async def stop(self) -> None:
+        """Answer everything that was accepted, then end; each ends by its deadline."""
+        self._stopping = True
+        self._something.set()
+        task, self._task = self._task, None
+        if task is not None:
+            await asyncio.wait({task})
+
+    async def ask(self, asked: Asked) -> Outcome:
+        """What becomes of it. Never raises for what happens to the ledger."""
+        if self._stopping or len(self._queue) >= self._settings.redeem_queue_max:
+            return BUSY
+        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._queue.append(Waiting(asked, future, time.monotonic()))
+        self._something.set()
+        return await future
+
+    async def _run(self) -> None:
+        while not (self._stopping and not self._queue):
+            if not self._queue:
+                self._something.clear()
+                await self._something.wait()
+                continue
+            batch = self._gather()
+            try:
+                await self._answer(batch)
+            except Exception:  # the desk outlives a bad batch
+                log.exception("batch of redemptions failed", requests=len(batch))
+                for waiting in batch:
+                    waiting.end(OUTCOME_UNKNOWN)
+
+    def _gather(self) -> list[Waiting]:
+        """The next batch: each voucher and each request once. What was too long in the queue is told so."""
+        codes: set[str] = set()
+        requests: set[tuple[str, str]] = set()
+        batch: list[Waiting] = []
+        left: list[Waiting] = []
+        oldest_s = time.monotonic() - self._settings.redeem_deadline_ms / 1000
+        while self._queue and len(batch) < self._settings.redeem_batch_max:
+            waiting = self._queue.popleft()
+            asked = waiting.asked
+            request = (asked.merchant, asked.request_no)
+            if waiting.future.done():  # the client has gone
+                continue
+            if waiting.arrived_s < oldest_s:
+                waiting.end(BUSY)
+            elif asked.code in codes or request in requests:
+                left.append(waiting)
+            else:
+                codes.add(asked.code)
+                requests.add(request)
+                batch.append(waiting)
+        self._queue.extendleft(reversed(left))
+        return batch
+
+    async def _answer(self, batch: list[Waiting]) -> None:
+        """Every request of the batch gets its outcome, or goes back into the queue because its voucher had changed."""
+        if not batch:
+            return
+        REDEEM_BATCH_SIZE.observe(len(batch))
+        began_s = time.monotonic()
+        REDEEM_STEP_SECONDS.labels("queue").observe(began_s - batch[0].arrived_s)
+        try:
+            wanted = await self._look_up(batch)
+        except LedgerError as error:
+            log.warning("redemptions cannot be looked up", requests=len(batch), error=str(error))
+            await self._again(batch)
+            return
+        looked_s = time.monotonic()
+        REDEEM_STEP_SECONDS.labels("look").observe(looked_s - began_s)
+        if wanted:
+            await self._take(wanted)
+            REDEEM_STEP_SECONDS.labels("take").observe(time.monotonic() - looked_s)
+
+    async def _look_up(self, batch: Sequence[Waiting]) -> list[tuple[Waiting, Wanted]]:
+        """Tell those whose answer is known; the steps that the others want. Raises LedgerError."""
+        entries = await look_up(self._ledger, [question_of(waiting.asked) for waiting in batch])
+        terms = await self._book.promises(key for entry in entries if (key := _terms_key(entry)) is not None)
+        places: dict[tuple[int | None, str, str], set[int]] = {}
+        wanted = []
+        for waiting, entry in zip(batch, entries, strict=True):
+            asked = waiting.asked
+            taken = places.setdefault((entry.campaign_no, asked.merchant, asked.payment_no), set(entry.places_taken))
+            key = _terms_key(entry)
+            found = work_out(asked, entry, terms.get(key) if key else None, taken)
+            if isinstance(found, Wanted):
+                taken.add(found.step.payment_place)
+                wanted.append((waiting, found))
+            elif _may_turn_false(waiting, entry, found):
+                waiting.end(OUTCOME_UNKNOWN)
+            else:
+                waiting.lost_step = 0
+                waiting.end(found)
+        return wanted
+
+    async def _take(self, wanted: Sequence[tuple[Waiting, Wanted]]) -> None:
+        try:
+            taken = await take(self._ledger, [each.step for _, each in wanted])
+        except LedgerRefused as error:
+            await self._one_by_one(wanted, error)
+            return
+        except LedgerError as error:
+            log.warning("reply to redemptions lost", requests=len(wanted), error=str(error))
+            for waiting, each in wanted:
+                waiting.lost_step = each.step.step
+            await self._again([waiting for waiting, _ in wanted])
+            return
+        for waiting, each in wanted:
+            if each.step.key in taken:
+                waiting.lost_step = 0
+                waiting.end(Done(each.step, each.kept))
+            else:
+                self._put_back(waiting)
+
+    async def _one_by_one(self, wanted: Sequence[tuple[Waiting, Wanted]], error: LedgerRefused) -> None:
+        """Elsewhere somebody was faster with a request or payment of the batch: the others must not suffer for it."""
+        if len(wanted) > 1:
+            for each in wanted:
+                await self._take([each])
+            return
+        [(waiting, _)] = wanted
+        if error.constraint in ("voucher_steps_one_request", "voucher_steps_one_payment_place"):
+            self._put_back(waiting)  # the next look sees what the other did
+            return
+        log.error("the ledger refused a redemption", error=str(error))
+        waiting.end(OUTCOME_UNKNOWN)
+
+    async def _again(self, batch: Sequence[Waiting]) -> None:
+        await asyncio.sleep(RETRY_PAUSE_S)
+        for waiting in reversed(batch):
+            self._put_back(waiting)
+
+    def _put_back(self, waiting: Waiting) -> None:
+        """To the front: it has waited longest."""
+        REDEMPTIONS_REPEATED.inc()
+        self._queue.appendleft(waiting)
+
+
+def _terms_key(entry: Entry) -> TermsKey | None:
+    """The terms that an entry's answer is made of."""
+    if entry.known is not None:
+        return entry.known.campaign_no, entry.known.offer_no, entry.known.terms_version
+    if entry.standing is not None:
+        return entry.standing.campaign_no, entry.standing.offer_no, entry.standing.terms_version
+    return None
+
+
+def _may_turn_false(waiting: Waiting, entry: Entry, found: Done | Unfit) -> bool:
+    """Whether a lost statement could still make this refusal false: its step is not taken yet, by nobody."""
+    if not waiting.lost_step or isinstance(found, Done):
+        return False
+    return entry.standing is None or entry.standing.step < waiting.lost_step

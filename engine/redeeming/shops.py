@@ -1,0 +1,47 @@
+"""What tills can do here. The gateway speaks to this."""
+
+import structlog
+
+from engine.domain.redemption import Unfit, UnfitCode
+from engine.errors import HotStoreError, LedgerError
+from engine.ledger.database import Ledger
+from engine.ledger.promise_book import PromiseBook
+from engine.ledger.voucher_steps import look_up
+from engine.redeeming.arrivals import Arrivals
+from engine.redeeming.desk import BUSY, RedemptionDesk
+from engine.redeeming.steps import Asked, Outcome, question_of
+
+log = structlog.get_logger(__name__)
+
+NOT_SETTLED_YET = Unfit(UnfitCode.NOT_SETTLED_YET)
+
+
+class Shops:
+    """Redemptions, of one process."""
+
+    def __init__(self, ledger: Ledger, book: PromiseBook, desk: RedemptionDesk, arrivals: Arrivals) -> None:
+        self._ledger = ledger
+        self._book = book
+        self._desk = desk
+        self._arrivals = arrivals
+
+    async def merchant_of(self, store: str) -> str:
+        """The merchant of that store; empty where no campaign has it. Raises LedgerError."""
+        return await self._book.merchant_of(store)
+
+    async def ask(self, asked: Asked) -> Outcome:
+        """What becomes of what a till asks for. A code that is not in the books is unknown only once the ledger has all
+        that was claimed when the till asked."""
+        outcome = await self._desk.ask(asked)
+        if not isinstance(outcome, Unfit) or outcome.code is not UnfitCode.UNKNOWN_CODE:
+            return outcome
+        try:
+            [entry] = await look_up(self._ledger, [question_of(asked)])
+            if entry.campaign_no is None:
+                return outcome
+            if not await self._arrivals.wait(entry.campaign_no, entry.campaign):
+                return NOT_SETTLED_YET
+        except (HotStoreError, LedgerError) as error:
+            log.warning("cannot tell what is not settled yet", error=str(error))
+            return NOT_SETTLED_YET if isinstance(error, HotStoreError) else BUSY
+        return await self._desk.ask(asked)
