@@ -140,9 +140,10 @@ class Bench:
                     async with self.alone():
                         samples.append(await self._turn(side, number, act))
                     self.say(told(result, samples[-1]))
-            async with self.alone():
-                judged = sides if audits and self.options.audit else ()
-                notes = [note for side in judged if (note := await self._judge(side, samples))]
+            notes = []
+            if audits and self.options.audit:
+                async with self.alone():
+                    notes = [note for side in sides if (note := await self._judge(side, samples))]
         does = {side.name: side.does for side in sides}
         return msgspec.structs.replace(result, samples=tuple(samples), notes=(*result.notes, *notes), does=does)
 
