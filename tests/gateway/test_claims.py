@@ -88,8 +88,16 @@ async def test_what_a_caller_holds_is_listed_and_nobody_elses(drop: Drop) -> Non
     newest = mine[1]["claim"]
     assert vouchers["vouchers"][0] == newest["vouchers"][0] | {
         "claim": newest["id"],
-        **{name: newest[name] for name in ("campaign", "wave", "offer", "title", "face")},
+        **{name: newest[name] for name in ("campaign", "wave", "offer", "title", "face", "terms")},
+        "state": "pending",
+        "min_spend": 3000,
+        "stores": [{"id": "s1", "title": "店", "city": "武汉"}],
     }
+    one = await drop.call("GET", f"/v1/me/vouchers/{newest['vouchers'][0]['code'].lower()}", drop.token())
+    assert (one.status, one.body) == (200, vouchers["vouchers"][0])
+    for code, told in ((newest["vouchers"][0]["code"], "unknown_code"), ("HB7K", "mistyped_code")):
+        other = await drop.call("GET", f"/v1/me/vouchers/{code}", drop.token("u2"))
+        assert other["code"] == told
     assert len(vouchers["vouchers"]) == 2
     nobody = await drop.call("GET", "/v1/me/claims", drop.token("u3"))
     assert (nobody.status, nobody["claims"]) == (200, [])

@@ -85,7 +85,7 @@ async def claims(drop: Drop, generated: Generated) -> None:
         held = await generated("claims", "list_claims_in_wave").asyncio("one-open", client=user)
         assert held.claims == [made]
     async with generated.signed_in(drop, drop.token()) as user:
-        vouchers = await generated("claims", "list_my_vouchers").asyncio(client=user)
+        vouchers = await generated("cards", "list_my_vouchers").asyncio(client=user)
         assert [voucher.code for voucher in vouchers.vouchers] == [made.vouchers[0].code]
         other = await claim.asyncio("one-open", client=user, body=models.ClaimOne(offer="b"), accept_language="zh")
         assert isinstance(other, models.AlreadyClaimedProblem)
