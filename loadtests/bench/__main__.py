@@ -69,7 +69,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, help="folder for results.md, results.json and plots (default: none)")
     parser.add_argument("--data", help="folder for the servers' data (default: TMPDIR); its disk is part of the result")
     parser.add_argument(
-        "--lock", type=Path, action="append", default=[], metavar="FILE",
+        "--lock", action="append", default=[], metavar="FILE",
         help="locked while something is measured, so that benches of one machine do not meet; may be repeated",
     )  # fmt: skip
     wish = parser.parse_args(arguments)

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import count
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import IO, Final, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -44,7 +44,7 @@ class Options(Struct, frozen=True):
     """Where `memory` ends; 0: after its rounds."""
     rate: int = 0
     """Requests a second of the open loop; 0: what the scenario says."""
-    locks: tuple[Path, ...] = ()
+    locks: tuple[str, ...] = ()
     """Files that are locked, in this order, while something is measured: for benches that share a machine."""
 
 
@@ -80,8 +80,7 @@ class Bench:
         """Around what is measured: whoever uses the same locks waits meanwhile, and is waited for."""
         async with AsyncExitStack() as stack:
             for path in self.options.locks:
-                file = stack.enter_context(path.open("a"))
-                await asyncio.to_thread(fcntl.flock, file, fcntl.LOCK_EX)
+                await asyncio.to_thread(fcntl.flock, stack.enter_context(_opened(path)), fcntl.LOCK_EX)
             yield
 
     def users_file(self) -> Path:
@@ -169,6 +168,10 @@ class Bench:
         if not held:
             samples.append(Sample(side.name, self.options.rounds, {}, (words,)))
         return f"{side.name}: {words}" if words and held else ""
+
+
+def _opened(path: str) -> IO[str]:
+    return Path(path).open("a", encoding="utf-8")
 
 
 def told(result: Result, sample: Sample) -> str:

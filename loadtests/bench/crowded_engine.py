@@ -1,12 +1,13 @@
 """An engine in which many have claimed already, and what can be measured there."""
 
 import time
-from typing import Any, Final
+from typing import Final
 
 from engine.ledger.cursors import Cursor, read_cursor
 from loadtests.bench.engine_side import EngineSide
 from loadtests.bench.filling import BATCH_MAX, fill
 from loadtests.bench.ledger_filling import fill_ledger
+from loadtests.bench.measuring import wave_bytes
 from loadtests.bench.sides import WaveAt
 
 _REBUILT_S: Final = 600.0
@@ -32,11 +33,10 @@ class CrowdedEngine(EngineSide):
         """Redis loses everything; seconds until the steward has put the wave back, and bytes that Redis then holds."""
         self.rest()
         await self.redis.command("FLUSHALL")
-        empty_bytes = await self._used_bytes()
         self.wake()
         began_s = time.monotonic()
         await self._until(lambda: self._is_put(wave.id, 1), _REBUILT_S, "the wave was not put back")
-        return time.monotonic() - began_s, await self._used_bytes() - empty_bytes
+        return time.monotonic() - began_s, await wave_bytes(self.redis, wave)
 
     async def settling_speed(self, wave: WaveAt) -> float:
         """Claims a second, from the first commit that is seen until the ledger has everything."""
@@ -53,7 +53,3 @@ class CrowdedEngine(EngineSide):
 
     async def _cursor(self, wave: WaveAt) -> Cursor:
         return await read_cursor(self._stores.ledger, self._waves[wave.id][0].campaign_no)
-
-    async def _used_bytes(self) -> int:
-        memory: dict[str, Any] = await self.redis.command("INFO", "memory")
-        return int(memory["used_memory"])

@@ -26,7 +26,7 @@ class Reading(Struct, frozen=True):
 
 async def read(side: Side, wave: WaveAt) -> Reading:
     """Now."""
-    given, redis = await side.given(wave), await _redis(side.redis)
+    given, redis = await side.given(wave), await _redis(side.redis, wave)
     return Reading(time.monotonic(), given, {**cpu_by_name(side.names()), **machine_cpu_s()}, redis)
 
 
@@ -56,16 +56,28 @@ def each_us(before: Reading, after: Reading, count: float, what: str) -> Figures
     }
 
 
-async def _redis(redis: BenchRedis) -> dict[str, float]:
+async def wave_bytes(redis: BenchRedis, wave: WaveAt) -> int:
+    """What the keys of a wave take, by samples of their fields.
+
+    `used_memory` would not do: buffers of connections come and go by the megabyte, with the load.
+    """
+    found, total = b"0", 0
+    while True:
+        found, keys = await redis.command("SCAN", found, "MATCH", f"{{{wave.id}[/}}]*", "COUNT", 1_000)
+        for key in keys:
+            total += await redis.command("MEMORY", "USAGE", key) or 0
+        if found == b"0":
+            return total
+
+
+async def _redis(redis: BenchRedis, wave: WaveAt) -> dict[str, float]:
     cpu: dict[str, Any] = await redis.command("INFO", "cpu")
     calls: dict[str, Any] = await redis.command("INFO", "commandstats")
-    memory: dict[str, Any] = await redis.command("INFO", "memory")
     persistence: dict[str, Any] = await redis.command("INFO", "persistence")
     scripts = [calls[name]["usec"] for name in ("cmdstat_evalsha", "cmdstat_eval", "cmdstat_fcall") if name in calls]
     return {
         "cpu_us": 1e6 * (cpu["used_cpu_user"] + cpu["used_cpu_sys"]),
         "script_us": sum(scripts),
-        # What connections have read and not yet sent is no claim's: a crowd of them holds megabytes.
-        "memory_bytes": memory["used_memory"] - memory.get("mem_clients_normal", 0) - memory.get("mem_aof_buffer", 0),
+        "memory_bytes": await wave_bytes(redis, wave),
         "aof_bytes": persistence.get("aof_current_size", 0),
     }

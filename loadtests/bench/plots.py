@@ -87,7 +87,7 @@ def draw(result: Result, figure: Any, axes: Sequence[Any]) -> None:
 
 def _bars(axes: Any, result: Result, figure: str) -> None:
     """A bar a side, the extremes of its rounds as a line."""
-    tallest = []
+    tallest, shortest = [], []
     for place, side in enumerate(result.sides):
         spread = result.spread(side, figure)
         if spread is None:
@@ -96,12 +96,13 @@ def _bars(axes: Any, result: Result, figure: str) -> None:
         axes.barh(place, spread.median, xerr=reach, color=_colour(result, side), capsize=3)
         axes.annotate(f"  {_number(spread.median)}", (spread.most, place), va="center", fontsize=8)
         tallest.append(spread.median)
+        shortest.append(spread.least)
     axes.set_yticks(range(len(result.sides)), result.sides, fontsize=8)
     axes.invert_yaxis()
     axes.set_xlabel(words(figure))
     if _spans(tallest):
         axes.set_xscale("log")
-        axes.set_xlim(min(tallest) / 2, max(tallest) * 4)
+        axes.set_xlim(min(shortest) / 2, max(tallest) * 4)
     else:
         axes.margins(x=0.2)
         axes.locator_params(axis="x", nbins=5)
@@ -170,11 +171,13 @@ def _spans(values: Sequence[float]) -> bool:
 
 
 def _tell(axis: Any) -> None:
-    """Numbers as people write them; on a logarithmic axis at 1, 2 and 5 of each decade."""
+    """Numbers as people write them; on a logarithmic axis at 1, 2 and 5 of each decade, where that leaves room."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     if axis.get_scale() == "log":
-        axis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=30))
+        low, high = axis.get_view_interval()
+        room = _DECADE ** (2 if axis.axis_name == "x" else 5)
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < room else (1,), numticks=30))
         axis.set_minor_formatter(NullFormatter())
     axis.set_major_formatter(FuncFormatter(lambda value, _: _number(value)))
 

@@ -18,6 +18,7 @@ def test_a_second_of_claims_is_told_and_verified(tmp_path: Path) -> None:
     arguments = (
         "--scenario", "sustained", "--seconds", "1", "--rounds", "1", "--warm-up", "0", "--connections", "32",
         "--side", "engine", "--side", "nginx", "--data", str(tmp_path), "--out", str(tmp_path / "out"),
+        "--lock", str(tmp_path / "lock"),
     )  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-P", "-m", "loadtests.bench", *arguments],
@@ -30,7 +31,7 @@ def test_a_second_of_claims_is_told_and_verified(tmp_path: Path) -> None:
     assert all(each["claims_per_second"] > 0 and each["redis_cpu_us_per_claim"] > 0 for each in figures.values())
     assert any("P1 held" in note and "P7 held" in note for note in result["notes"])
     assert "# Benchmarks" in (tmp_path / "out" / "results.md").read_text("utf-8")
-    assert [each.name for each in tmp_path.iterdir()] == ["out"]
+    assert {each.name for each in tmp_path.iterdir()} == {"out", "lock"}
 
 
 def test_what_is_missing_is_named_with_the_command_that_installs_it(

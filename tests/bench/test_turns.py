@@ -44,7 +44,7 @@ async def act(side: Recorder, number: int) -> Sample:
     return Sample(side.name, number, {"claims_per_second": 1.0})
 
 
-def bench(tmp_path: Path, said: list[str], locks: tuple[Path, ...] = ()) -> Bench:
+def bench(tmp_path: Path, said: list[str], locks: tuple[str, ...] = ()) -> Bench:
     return Bench(tmp_path, Options(rounds=2, locks=locks), said.append)
 
 
@@ -83,7 +83,7 @@ async def test_a_turn_waits_for_the_lock(tmp_path: Path) -> None:
     with lock.open("a") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         run = asyncio.create_task(
-            bench(tmp_path, [], (lock,)).in_turns(RESULT, [Recorder("a", said)], act, audits=False)
+            bench(tmp_path, [], (str(lock),)).in_turns(RESULT, [Recorder("a", said)], act, audits=False)
         )
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(asyncio.shield(run), 0.1)
