@@ -34,20 +34,20 @@ def read_redemption_body(body: bytes) -> RedemptionBody | Problem:
         return fields
     texts: dict[str, str] = {}
     for name, least in (("code", 1), ("store", 1), ("clerk", 1), ("request_no", 1), ("order_no", 0), ("payment_no", 0)):
-        text = _text(fields, name, least)
+        text = text_of(fields, name, least)
         if isinstance(text, Problem):
             return text
         texts[name] = text
-    amount = fields.get("amount")
-    if not _is_amount(amount):
-        return _bad_amount("$.amount", "amount")
-    lines = _lines(fields.get("lines"), amount)
+    amount = amount_of(fields)
+    if isinstance(amount, Problem):
+        return amount
+    lines = lines_of(fields.get("lines"), amount)
     if isinstance(lines, Problem):
         return lines
     return RedemptionBody(amount=amount, lines=lines, **texts)
 
 
-def _text(fields: dict[str, Any], name: str, least: int) -> str | Problem:
+def text_of(fields: dict[str, Any], name: str, least: int) -> str | Problem:
     """A text of the body; one that may be missing is empty then."""
     text = fields.get(name)
     if text is None and not least:
@@ -64,6 +64,12 @@ def _text(fields: dict[str, Any], name: str, least: int) -> str | Problem:
     return text
 
 
+def amount_of(fields: dict[str, Any]) -> int | Problem:
+    """What is due, of the body."""
+    amount = fields.get("amount")
+    return amount if _is_amount(amount) else _bad_amount("$.amount", "amount")
+
+
 def _is_amount(value: object) -> TypeGuard[int]:
     return type(value) is int and 0 <= value <= AMOUNT_MAX
 
@@ -78,7 +84,8 @@ def _bad_amount(at: str, name: str) -> Problem:
     )
 
 
-def _lines(value: object, amount: int) -> tuple[Line, ...] | Problem:
+def lines_of(value: object, amount: int) -> tuple[Line, ...] | Problem:
+    """The lines of the order, which add up to that amount; none where there are none."""
     if value is None:
         return ()
     if not isinstance(value, list) or not 1 <= len(value) <= LINES_MAX:
@@ -90,7 +97,7 @@ def _lines(value: object, amount: int) -> tuple[Line, ...] | Problem:
     for place, each in enumerate(value):
         if not isinstance(each, dict) or not _is_amount(each.get("amount")):
             return _bad_amount(f"$.lines[{place}].amount", "amount")
-        name = _text(each, "id", 0)
+        name = text_of(each, "id", 0)
         if isinstance(name, Problem):
             return invalid(f"$.lines[{place}].id", name.detail or Words("", ""))
         lines.append(Line(each["amount"], name))

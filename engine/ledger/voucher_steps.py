@@ -182,7 +182,7 @@ def _entry(row: Any) -> Entry:
         now_ms=unix_ms(row["now"]),
         campaign_no=row["campaign_no"],
         campaign=row["campaign"] or "",
-        standing=None if row["state"] is None or row["offer_no"] is None else _standing(row),
+        standing=None if row["state"] is None or row["offer_no"] is None else standing_of(row),
         quarantined=row["quarantined"] or "",
         ended_reason=row["ended_reason"] or "",
         ended_ms=unix_ms(row["ended_at"]) if row["ended_at"] else 0,
@@ -191,7 +191,8 @@ def _entry(row: Any) -> Entry:
     )
 
 
-def _standing(row: Any) -> Standing:
+def standing_of(row: Any) -> Standing:
+    """A voucher from the columns that `look_up` has of one."""
     return Standing(
         campaign_no=row["campaign_no"],
         code=row["asked_code"],
