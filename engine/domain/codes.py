@@ -20,7 +20,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Final, Literal
 
-from msgspec import Struct
+from engine.frozen import Frozen
 
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 PREFIX_LENGTH = 3
@@ -100,7 +100,7 @@ def _meanings() -> dict[str, str]:
 _MEANINGS: Final = _meanings()
 
 
-class Mistyped(Struct, frozen=True):
+class Mistyped(Frozen):
     """What was typed is the code of no voucher that ever was.
 
     character: something in it stands in no code; length: too few characters, or too many;

@@ -20,9 +20,8 @@ import hmac
 from collections.abc import Sequence
 from enum import Enum
 
-from msgspec import Struct
-
 from engine.domain.campaign import ClaimantKind
+from engine.frozen import Frozen
 
 _FORMAT = "1"
 _KEY_ID_LENGTH = 4
@@ -35,7 +34,7 @@ TICKET_LENGTH_MAX = 4_096
 """No honest ticket comes near (identities have at most 128 characters); longer ones are not even hashed."""
 
 
-class Ticket(Struct, frozen=True):
+class Ticket(Frozen):
     """The right to ask for a claim in one wave. `broken_rule` is empty where the bearer is eligible.
 
     `by` is what limits counted when it was issued: a ticket from before a change of that counts the

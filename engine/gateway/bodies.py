@@ -3,9 +3,8 @@
 from functools import lru_cache
 from typing import Any, Final
 
-from msgspec import Struct
-
 from engine.domain.campaign import CLAIMS_PER_CLAIMANT_MAX
+from engine.frozen import Frozen
 from engine.gateway.answer import Words
 from engine.gateway.json_objects import invalid, read_object
 from engine.gateway.refusals import Problem
@@ -18,7 +17,7 @@ _SHORT_BYTES: Final = 128
 """Bodies of this size are kept with what they ask for, some hundreds of them."""
 
 
-class ClaimBody(Struct, frozen=True):
+class ClaimBody(Frozen):
     """What is asked for: offers in order of choice, by their ids."""
 
     offers: tuple[str, ...]

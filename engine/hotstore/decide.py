@@ -4,23 +4,23 @@ from collections.abc import Sequence
 from itertools import count
 
 import msgspec
-from msgspec import Struct
 
 from engine.domain.campaign import Catalogue
 from engine.domain.decisions import ActLine
 from engine.domain.outcome import Ask, Claim, Claimed, Outcome, RefusalCode, Refused
 from engine.errors import ActOutrun, ActRefused, HotStoreError
+from engine.frozen import Frozen
 from engine.hotstore import keys
 from engine.hotstore.records import claim_of_line, to_json
 from engine.hotstore.scripts import ACT, CLAIM
 from engine.hotstore.store import Argument, HotStore, Line
 
 
-class Late(Struct, frozen=True):
+class Late(Frozen):
     """The batch was past its `not_after`: nothing new was decided on this ask, and nothing is held."""
 
 
-class Batch(Struct, frozen=True):
+class Batch(Frozen):
     """What a script call gave: an answer for each ask in order, the store's clock, and the shard's last number."""
 
     now_ms: int
@@ -63,7 +63,7 @@ def _packed(asks: Sequence[tuple[Ask, str]]) -> bytes:
     return _ENCODER.encode((list(places), which, claimants, codes))
 
 
-class _Grant(Struct, frozen=True):
+class _Grant(Frozen):
     """What claims that were granted in one batch have in common."""
 
     offer_no: int
