@@ -13,6 +13,9 @@ from engine.gateway.refusals import Problem
 NUMBER_LENGTH_MAX: Final = 64
 """Characters of what a merchant calls an order, a payment, a request, a line, a clerk, a store."""
 
+CODE_LENGTH_MAX: Final = 4 * NUMBER_LENGTH_MAX
+"""Characters of what is typed for a code: more than `typed_code` looks at."""
+
 
 class RedemptionBody(Struct, frozen=True):
     """A redemption as it was sent; `code` as it was typed, texts that may be missing are empty."""
@@ -34,7 +37,7 @@ def read_redemption_body(body: bytes) -> RedemptionBody | Problem:
         return fields
     texts: dict[str, str] = {}
     for name, least in (("code", 1), ("store", 1), ("clerk", 1), ("request_no", 1), ("order_no", 0), ("payment_no", 0)):
-        text = text_of(fields, name, least)
+        text = text_of(fields, name, least, CODE_LENGTH_MAX if name == "code" else NUMBER_LENGTH_MAX)
         if isinstance(text, Problem):
             return text
         texts[name] = text
@@ -47,12 +50,11 @@ def read_redemption_body(body: bytes) -> RedemptionBody | Problem:
     return RedemptionBody(amount=amount, lines=lines, **texts)
 
 
-def text_of(fields: dict[str, Any], name: str, least: int) -> str | Problem:
+def text_of(fields: dict[str, Any], name: str, least: int, length_max: int = NUMBER_LENGTH_MAX) -> str | Problem:
     """A text of the body; one that may be missing is empty then."""
     text = fields.get(name)
     if text is None and not least:
         return ""
-    length_max = 4 * NUMBER_LENGTH_MAX if name == "code" else NUMBER_LENGTH_MAX  # as much as `typed_code` looks at
     if not isinstance(text, str) or not is_clean(text, length_max) or len(text) < least:
         return invalid(
             f"$.{name}",

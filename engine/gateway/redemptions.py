@@ -17,7 +17,7 @@ from engine.gateway.voucher_answers import redeemed, unfit
 log = structlog.get_logger(__name__)
 
 _BUSY: Final = Problem("busy")
-_NOT_ITS_STORE: Final = Problem("forbidden", Words("the token does not name this store", "令牌的门店范围不包含此门店"))
+NOT_ITS_STORE: Final = Problem("forbidden", Words("the token does not name this store", "令牌的门店范围不包含此门店"))
 _MISTYPED: Final = {
     "character": Words("a character in it stands in no code", "含有券码中不会出现的字符"),
     "length": Words("a code has 16 characters", "券码为 16 个字符"),
@@ -37,7 +37,7 @@ class RedemptionEndpoint:
         if isinstance(sent, Problem):
             return refuse(sent, heading.accept_language)
         if sent.store not in caller.stores:
-            return refuse(_NOT_ITS_STORE, heading.accept_language)
+            return refuse(NOT_ITS_STORE, heading.accept_language)
         code = typed_code(sent.code)
         if isinstance(code, Mistyped):
             return refuse(Problem("mistyped_code", _MISTYPED[code.what]), heading.accept_language)

@@ -70,10 +70,11 @@ def redemption_object(step: Step, kept: Kept) -> dict[str, Any]:
 
 def unfit(refused: Unfit, accept_language: str) -> Answer:
     """The refusal of a voucher."""
-    return refuse(_problem(refused), accept_language)
+    return refuse(problem_of(refused), accept_language)
 
 
-def _problem(refused: Unfit) -> Problem:
+def problem_of(refused: Unfit) -> Problem:
+    """The refusal as a problem, with what belongs to it."""
     if refused.code is UnfitCode.PAYMENT_MISSING:
         return _PAYMENT_MISSING
     extras: dict[str, Any] = {}
