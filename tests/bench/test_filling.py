@@ -1,10 +1,11 @@
 """A crowd that is put into the stores at once is what claims one by one would have made of them."""
 
+from engine.domain.codes import is_code
 from engine.hotstore.store import HotStore
 from engine.ledger.database import Ledger
 from engine.settings import Settings
 from loadtests.bench.filling import fill
-from loadtests.bench.ledger_filling import fill_ledger
+from loadtests.bench.ledger_filling import fill_ledger, filled_code
 from loadtests.bench.sides import account
 from tests.support.drop import HOUR_MS, campaign, wave
 from tests.support.stage import Stage
@@ -34,7 +35,9 @@ async def test_a_filled_ledger_is_rebuilt_and_claimed_from(
     held = await crowded.held_claims()
     assert {claim.claimant for claim in held} == {account("f", number) for number in range(1, CROWD + 1)}
     assert await crowded.settled_claims() == held
-    assert all(len(claim.code) == 16 and claim.code.startswith(catalogue.code_prefix) for claim in held)
+    codes = {filled_code(catalogue.code_prefix, number) for number in range(1, CROWD + 1)}
+    assert {claim.code for claim in held} == codes
+    assert all(is_code(code) for code in codes)
 
     await fill(store, catalogue, catalogue.waves[0], "late", CROWD, batch=64)
     await crowded.settle()  # the ledger's keys are there again, and refuse none of them
