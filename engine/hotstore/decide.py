@@ -1,7 +1,6 @@
 """Calling the two scripts that decide: a batch of claims, and an act."""
 
 from collections.abc import Sequence
-from itertools import count
 
 import msgspec
 
@@ -54,13 +53,33 @@ _ANSWERS = msgspec.msgpack.Decoder(tuple[list[str], list[int], list[int]])
 def _packed(asks: Sequence[tuple[Ask, str]]) -> bytes:
     """The batch as claim.lua takes it: what several claims have in common is told once."""
     places: dict[tuple[int, int, str, tuple[int, ...]], int] = {}
-    which, claimants, codes = [], [], []
+    runs: list[int] = []
+    claimants, codes = [], []
+    place_before = 0
     for ask, code in asks:
         what = (ask.wave_no, ask.request_no, ask.broken_rule, ask.offers)
-        which.append(places.setdefault(what, len(places) + 1))
+        place = places.setdefault(what, len(places) + 1)
+        if place == place_before:
+            runs[-1] += 1
+        else:
+            runs += (place, 1)
+            place_before = place
         claimants.append(ask.claimant)
-        codes.append(f"{code}," if ask.account == ask.claimant else f"{code},{ask.account}")
-    return _ENCODER.encode((list(places), which, claimants, codes))
+        codes.append(code if ask.account == ask.claimant else f"{code},{ask.account}")
+    told = [(str(wave), str(request), rule, [str(each) for each in offers]) for wave, request, rule, offers in places]
+    twins = [] if len(set(claimants)) == len(claimants) else _twins(claimants)
+    return _ENCODER.encode((told, runs, claimants, codes, twins))
+
+
+def _twins(claimants: Sequence[str]) -> list[int]:
+    """Place of each claim whose claimant has one before it, and the place of the last such before it; from 1."""
+    twins: list[int] = []
+    latest: dict[str, int] = {}
+    for place, claimant in enumerate(claimants, start=1):
+        if claimant in latest:
+            twins += (place, latest[claimant])
+        latest[claimant] = place
+    return twins
 
 
 class _Grant(Frozen):
@@ -74,24 +93,24 @@ class _Grant(Frozen):
 
 def _outcomes(packed: bytes, asks: Sequence[tuple[Ask, str]], epoch: int, first: int) -> list[Outcome | Late]:
     """The outcome of each ask. An answer that several were given is read once."""
-    texts, which, units = _ANSWERS.decode(packed)
-    if len(which) != len(asks):
-        raise HotStoreError(f"claim.lua gave {len(which)} answers to {len(asks)} claims")
-    kinds: list[_Grant | Claim | Refused | Late | None] = [None] * len(texts)
-    granted = zip(units, count(first), strict=False)  # one is endless
+    texts, runs, units = _ANSWERS.decode(packed)
+    if sum(runs[1::2]) != len(asks):
+        raise HotStoreError(f"claim.lua gave {sum(runs[1::2])} answers to {len(asks)} claims")
     outcomes: list[Outcome | Late] = []
-    for (ask, code), place in zip(asks, which, strict=True):
-        kind = kinds[place - 1]
-        if kind is None:
-            kind = kinds[place - 1] = _kind(texts[place - 1], ask.claimant)
+    sequence, first_units = first, iter(units)
+    for place, count in zip(runs[::2], runs[1::2], strict=True):
+        some = asks[len(outcomes) : len(outcomes) + count]
+        kind = _kind(texts[place - 1], some[0][0].claimant)
         if isinstance(kind, _Grant):
-            unit, sequence = next(granted)
-            outcomes.append(Claimed(_claim(ask, code, kind, epoch, sequence, unit)))
+            grants = enumerate(some, start=sequence)
+            unit_ahead = next(first_units) - sequence
+            outcomes += [Claimed(_claim(ask, code, kind, epoch, no, no + unit_ahead)) for no, (ask, code) in grants]
+            sequence += count
         elif isinstance(kind, Claim):
             # Our own code: this batch was sent before and its reply was lost. For the user it is the first answer.
-            outcomes.append(Claimed(kind, kind.code != code))
+            outcomes += [Claimed(kind, kind.code != code) for _, code in some]
         else:
-            outcomes.append(kind)
+            outcomes += [kind] * count
     return outcomes
 
 
@@ -119,12 +138,11 @@ def _kind(text: str, claimant: str) -> _Grant | Claim | Refused | Late:
         case "new":
             return _Grant(*map(int, rest))
         case "held":
-            return claim_of_line(rest[1], claimant, int(rest[0]))
+            return _held(rest, claimant)
         case "late":
             return Late()
         case "already_claimed" | "limit_reached":
-            held = claim_of_line(rest[1], claimant, int(rest[0])) if rest else None
-            return Refused(RefusalCode(word), claim=held)
+            return Refused(RefusalCode(word), claim=_held(rest, claimant) if rest else None)
         case "not_eligible":
             return Refused(RefusalCode.NOT_ELIGIBLE, rule=rest[0])
         case "cancelled" | "stopped" | "paused":
@@ -133,6 +151,12 @@ def _kind(text: str, claimant: str) -> _Grant | Claim | Refused | Late:
             return Refused(RefusalCode(word), at_ms=int(rest[0]))
         case _:
             return Refused(RefusalCode(word))
+
+
+def _held(told: Sequence[str], claimant: str) -> Claim:
+    """The claim that an answer shows: nth, base, line."""
+    nth, base, line = told
+    return claim_of_line(line, claimant, int(nth), int(base))
 
 
 async def act(

@@ -1,7 +1,7 @@
 """Forgetting claims that were voided in the ledger, and remembering which they were.
 
 The hash `voided` outlives epochs: should the ledger go back to before a void, this is all that still knows of it, and
-of the claim's unit. "<epoch>-<sequence>" -> "<nth>\\n<line of the holder record>\\n<claimant>".
+of the claim's unit. "<epoch>-<sequence>" -> "<nth>\\n<line, every number in full>\\n<claimant>".
 """
 
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from engine.domain.outcome import Claim
 from engine.errors import HotStoreError
 from engine.hotstore import keys
-from engine.hotstore.records import claim_of_line, holder_line
+from engine.hotstore.records import claim_of_line, whole_line
 from engine.hotstore.scripts import FORGET, VOIDED
 from engine.hotstore.store import Argument, HotStore
 
@@ -27,7 +27,8 @@ async def forget(store: HotStore, campaign: str, epoch: int, claim: Claim, value
     epoch, or what `HotStore.call` raises.
     """
     shard = keys.shard(campaign, epoch)
-    arguments: list[Argument] = [epoch, claim.claimant, claim.epoch, claim.sequence, claim.code, value]
+    of_claim: list[Argument] = [claim.claimant, claim.epoch, claim.sequence, claim.code]
+    arguments: list[Argument] = [epoch, *of_claim, value, whole_line(claim)]
     _, (_, found) = await FORGET.run(store, [shard.head, shard.meta, shard.holders, keys.voided(campaign)], arguments)
     return bool(found)
 
@@ -49,7 +50,7 @@ async def keep_voided(store: HotStore, campaign: str, term: int, claims: Sequenc
         some = [
             text
             for claim in claims[start : start + VOIDED_PER_CALL]
-            for text in (f"{claim.epoch}-{claim.sequence}", f"{claim.nth}\n{holder_line(claim)}{claim.claimant}")
+            for text in (f"{claim.epoch}-{claim.sequence}", f"{claim.nth}\n{whole_line(claim)}\n{claim.claimant}")
         ]
         status, _ = await VOIDED.run(store, where, [term, "0" if start else "1", *some])
         if status != "ok":
@@ -58,4 +59,4 @@ async def keep_voided(store: HotStore, campaign: str, term: int, claims: Sequenc
 
 def _claim(text: str) -> Claim:
     nth, line, claimant = text.split("\n", 2)
-    return claim_of_line(line, claimant, int(nth))
+    return claim_of_line(line, claimant, int(nth), base=0)  # every number is in full

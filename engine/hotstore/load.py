@@ -78,6 +78,7 @@ async def load_contents(store: HotStore, campaign: str, epoch: int, term: int, c
     catalogue = contents.catalogue
     meta = {
         "last": "0",
+        "base": str(epoch),
         "act": str(contents.act),
         "act_id": "",
         "claims": str(contents.claims),
@@ -108,7 +109,7 @@ async def load_holders(
         shard.holders,
         term,
         epoch,
-        [(claims[0].claimant, holder_record(list(claims))) for claims in holdings],
+        [(claims[0].claimant, holder_record(list(claims), epoch)) for claims in holdings],
     )
 
 

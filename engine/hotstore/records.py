@@ -3,34 +3,46 @@ r"""The text formats that the scripts write and Python reads.
 Identities contain no control characters (`engine.gateway.identity` refuses them), so newline and tab
 separate, and the identity always stands last.
 
-**Holder record** (value of `holders`): the number of claims of this claimant, then a line for each,
-oldest first:
+**Holder record** (value of `holders`): a line for each claim of this claimant, oldest first, a newline before each:
+
+    \n<wave>:<request_no>:<offer>:<epoch>:<sequence>:<unit>:<terms>:<claimed_at_ms>:<code>,<account>
+    …
+
+`<epoch>` and `<claimed_at_ms>` count from `base` in `meta` (the epoch as it was loaded); the epoch is empty where
+it is the base. These two, `<sequence>` and `<unit>` are in base 36, the other numbers in base 10. `,<account>` is left
+out where it equals the claimant. `nth` is the number of the line. A line `-` keeps the number of a claim that was
+voided: the next one has to get a number that is free in the ledger.
+
+Before there was a `base`, all of it was in base 10, with the number of lines before them; that is read too, and becomes
+the form above when a claim is added:
 
     2\n
     <wave>,<request_no>,<offer>,<epoch>,<sequence>,<unit>,<terms>,<claimed_at_ms>,<code>,<account>\n
     …
 
-`account` is empty where it equals the claimant. `nth` is the number of the line. A line `-` keeps the number of a
-claim that was voided: the next one has to get a number that is free in the ledger.
+A line of that form stands by itself: `voided`, which outlives epochs, has such (`forget.py`).
 
-**Log entry** (stream id `epoch-last`): fields `v` (format version, 2), `first` (number of the first
+**Log entry** (stream id `epoch-last`): fields `v` (format version, 3), `first` (number of the first
 decision in it), `at` (the store's clock, ms) and one of
- - `claims`: a line for each claim, numbers `first` … `last` in order; and before the first one, and before each that
-   differs from its neighbour in more than unit, code and holder, a line that tells what holds from here on:
-   `+<wave>\t<request_no>\t<offer>\t<nth>\t<terms>\t<late_ms>`
-   `<unit>\t<code>,<account>\t<claimant>`
-   where claimed_at_ms = at + late_ms (0 unless the clock had stepped back);
+ - `claims`: numbers `first` … `last` in order, in rows. A row is two lines; and a line before the first one, and before
+   each that does not go on as the row before it, tells what its claims have in common, and the unit of the first:
+   `+<wave>\t<request_no>\t<offer>\t<nth>\t<terms>\t<late_ms>\t<unit>`
+   `<code>,<account>\t…`
+   `<claimant>\t…`
+   where claimed_at_ms = at + late_ms (0 unless the clock had stepped back), and units are numbered without gaps;
  - `act`: an `ActLine` as JSON; then `first` equals `last`.
 
-Version 1 had everything in each claim's line; it is read too:
+Earlier versions are read too: 2 had a line `<unit>\t<code>,<account>\t<claimant>` for each claim, and no unit in
+the line before them; 1 had everything in each claim's line:
    `<wave>\t<request_no>\t<offer>\t<unit>\t<nth>\t<terms>\t<late_ms>\t<code>\t<claimant>\t<account>`
 
 **meta** fields: `last` (number of the last decision), `act` (number of the last act), `act_id` (ids of the
-last acts, newest first), `claims` and `value` (counted against the campaign's cap), `rules` (`Rules` as
-JSON), `catalogue` (`Catalogue` as JSON), `wave:<no>` (`WaveState` as JSON), `latch:<no>` (1 once the wave
-was seen open), `sold_out:<wave>:<offer>` (ms, since when).
+last acts, newest first), `base` (of the numbers in holder records), `claims` and `value` (counted against the
+campaign's cap), `rules` (`Rules` as JSON), `catalogue` (`Catalogue` as JSON), `wave:<no>` (`WaveState` as JSON),
+`latch:<no>` (1 once the wave was seen open), `sold_out:<wave>:<offer>` (ms, since when).
 """
 
+import string
 from collections.abc import Callable
 from types import MappingProxyType
 from typing import Any
@@ -46,47 +58,75 @@ VOIDED = "-"
 """The line of a claim that was voided."""
 
 
-def holder_line(claim: Claim) -> str:
-    """The line of a holder record for this claim."""
+def whole_line(claim: Claim) -> str:
+    """The line of a holder record for this claim, every number in full."""
     account = "" if claim.account == claim.claimant else claim.account
     return (
         f"{claim.wave_no},{claim.request_no},{claim.offer_no},{claim.epoch},{claim.sequence},{claim.unit},"
-        f"{claim.terms_version},{claim.claimed_at_ms},{claim.code},{account}\n"
+        f"{claim.terms_version},{claim.claimed_at_ms},{claim.code},{account}"
     )
 
 
-def holder_record(claims: list[Claim]) -> str:
+def _line(claim: Claim, base: int) -> str:
+    epoch = "" if claim.epoch == base else in_36(claim.epoch - base)
+    account = "" if claim.account == claim.claimant else f",{claim.account}"
+    return (
+        f"{claim.wave_no}:{claim.request_no}:{claim.offer_no}:{epoch}:{in_36(claim.sequence)}:{in_36(claim.unit)}:"
+        f"{claim.terms_version}:{in_36(claim.claimed_at_ms - base)}:{claim.code}{account}"
+    )
+
+
+_DIGITS = string.digits + string.ascii_lowercase
+
+
+def in_36(number: int) -> str:
+    """The number in base 36, as `int(text, 36)` reads it."""
+    left, text = abs(number), ""
+    while left >= 36:
+        left, digit = divmod(left, 36)
+        text = _DIGITS[digit] + text
+    return ("-" if number < 0 else "") + _DIGITS[left] + text
+
+
+def holder_record(claims: list[Claim], base: int) -> str:
     """The record of a claimant who holds these claims, in order of `nth`: numbers are missing where one was voided."""
     lines: list[str] = []
     for claim in claims:
         missing = min(claim.nth, CLAIMS_PER_CLAIMANT_MAX) - 1 - len(lines)
-        lines += [VOIDED + "\n"] * missing + [holder_line(claim)]
-    return f"{len(lines)}\n" + "".join(lines)
+        lines += [VOIDED] * missing + [_line(claim, base)]
+    return "".join("\n" + line for line in lines)
 
 
-def claim_of_line(line: str, claimant: str, nth: int) -> Claim:
-    """The claim that a line of a holder record (without its newline) tells of."""
-    wave, request, offer, epoch, sequence, unit, terms, claimed_at, code, account = line.split(",", 9)
+def claim_of_line(line: str, claimant: str, nth: int, base: int) -> Claim:
+    """The claim that a line of a holder record (without its newline) tells of, in either form."""
+    if line[: line.find(":")].isdigit():
+        wave, request, offer, epoch, sequence, unit, terms, claimed_at, code = line.split(":", 8)
+        code, _, account = code.partition(",")
+        epoch_no, claimed_at_ms = base + int(epoch or "0", 36), base + int(claimed_at, 36)
+        sequence_no, unit_no = int(sequence, 36), int(unit, 36)
+    else:
+        wave, request, offer, epoch, sequence, unit, terms, claimed_at, code, account = line.split(",", 9)
+        epoch_no, claimed_at_ms, sequence_no, unit_no = int(epoch), int(claimed_at), int(sequence), int(unit)
     return Claim(
         wave_no=int(wave),
         request_no=int(request),
         offer_no=int(offer),
-        epoch=int(epoch),
-        sequence=int(sequence),
-        unit=int(unit),
+        epoch=epoch_no,
+        sequence=sequence_no,
+        unit=unit_no,
         nth=nth,
         terms_version=int(terms),
-        claimed_at_ms=int(claimed_at),
+        claimed_at_ms=claimed_at_ms,
         code=code,
         claimant=claimant,
         account=account or claimant,
     )
 
 
-def claims_of_record(record: str, claimant: str) -> list[Claim]:
+def claims_of_record(record: str, claimant: str, base: int) -> list[Claim]:
     """Every claim of a holder record, oldest first."""
-    lines = record.split("\n")[1:-1]
-    return [claim_of_line(line, claimant, nth) for nth, line in enumerate(lines, start=1) if line != VOIDED]
+    _, *lines = record.removesuffix("\n").split("\n")  # before the first newline: nothing, or the number of lines
+    return [claim_of_line(line, claimant, nth, base) for nth, line in enumerate(lines, start=1) if line != VOIDED]
 
 
 _ACT = msgspec.json.Decoder(ActLine)
@@ -122,6 +162,39 @@ def _read_entry(
 
 
 def _claims_of_log(text: str, epoch: int, first: int, at_ms: int) -> list[Claim]:
+    claims: list[Claim] = []
+    wave = request = offer = nth = terms = claimed_at_ms = unit = 0
+    lines = iter(text.split("\n"))
+    for line in lines:
+        if line.startswith("+"):
+            wave, request, offer, nth, terms, late, unit = map(int, line[1:].split("\t"))
+            claimed_at_ms = at_ms + late
+            continue
+        if not wave:
+            raise ValueError("a claim, and nothing that tells of what")
+        for code, claimant in zip(line.split("\t"), next(lines).split("\t"), strict=True):
+            code, _, account = code.partition(",")
+            claims.append(
+                Claim(  # by place: names cost three times as much, and this is done for every claim
+                    wave,
+                    offer,
+                    request,
+                    epoch,
+                    first + len(claims),
+                    unit,
+                    nth,
+                    terms,
+                    claimed_at_ms,
+                    code,
+                    claimant,
+                    account or claimant,
+                )
+            )
+            unit += 1
+    return claims
+
+
+def _claims_of_log_2(text: str, epoch: int, first: int, at_ms: int) -> list[Claim]:
     claims: list[Claim] = []
     wave = request = offer = nth = terms = claimed_at_ms = 0
     for line in text.split("\n"):
@@ -175,7 +248,7 @@ def _claim_of_log_1(line: str, epoch: int, sequence: int, at_ms: int) -> Claim:
     )
 
 
-LOG_VERSIONS = MappingProxyType({b"1": _claims_of_log_1, b"2": _claims_of_log})
+LOG_VERSIONS = MappingProxyType({b"1": _claims_of_log_1, b"2": _claims_of_log_2, b"3": _claims_of_log})
 """How the claims of an entry are read, by its format version."""
 
 

@@ -127,9 +127,9 @@ async def _read_epoch(store: HotStore, campaign: str, epoch: int) -> tuple[Shard
 async def claims_of_claimants(store: HotStore, campaign: str, epoch: int, claimants: list[str]) -> list[list[Claim]]:
     """What each of these claimants holds. Raises Fenced or OtherEpoch where "nothing" might not be true."""
     shard = keys.shard(campaign, epoch)
-    _, (_, records) = await LOOK.run(store, [shard.head, shard.holders], [epoch, *claimants])
+    _, (_, records, base) = await LOOK.run(store, [shard.head, shard.holders, shard.meta], [epoch, *claimants])
     return [
-        claims_of_record(record.decode(), claimant) if record else []
+        claims_of_record(record.decode(), claimant, int(base)) if record else []
         for claimant, record in zip(claimants, records, strict=True)
     ]
 
@@ -143,7 +143,8 @@ async def last_decision(store: HotStore, campaign: str) -> tuple[int, int] | Non
     if epoch is None:
         return None
     shard = keys.shard(campaign, epoch)
-    await LOOK.run(store, [shard.head, shard.holders], [epoch, ""])  # nobody's claims: it is the fence that is asked
+    # Nobody's claims: it is the fence that is asked.
+    await LOOK.run(store, [shard.head, shard.holders, shard.meta], [epoch, ""])
     return epoch, int(await store.call("HGET", shard.meta, "last") or 0)
 
 
@@ -152,12 +153,17 @@ async def read_holders(store: HotStore, campaign: str) -> AsyncIterator[tuple[st
     epoch = await bound_epoch(store, campaign)
     if epoch is None:
         return
-    cursor = b"0"
+    shard, cursor = keys.shard(campaign, epoch), b"0"
     while True:
-        cursor, flat = await store.call("HSCAN", keys.shard(campaign, epoch).holders, cursor, "COUNT", SCAN_COUNT)
+        # The base behind the records: where there was none, it came with the first record that counts from it.
+        (cursor, flat), (base, is_there) = await store.call_many(
+            [["HSCAN", shard.holders, cursor, "COUNT", SCAN_COUNT], ["HMGET", shard.meta, "base", "last"]]
+        )
+        if is_there is None:
+            return  # another epoch went live meanwhile: these are not its holders
         for claimant, record in zip(flat[::2], flat[1::2], strict=True):
             if claimant != keys.MARKER.encode():
-                yield claimant.decode(), claims_of_record(record.decode(), claimant.decode())
+                yield claimant.decode(), claims_of_record(record.decode(), claimant.decode(), int(base or epoch))
         if cursor == b"0":
             return
 

@@ -116,7 +116,7 @@ class Stage:
     async def load(self) -> None:
         """An empty Redis, the campaign in it without a claim."""
         self._client.flushall()
-        self._epoch += 1
+        self._epoch = max(self._epoch + 1, int(time.time() * 1000))  # an instant, as recovery has it
         self._term += 1
         self._users = 0
         waves = {wave.no: WaveState.of(self._catalogue, wave) for wave in self._catalogue.waves}

@@ -99,27 +99,27 @@ async def _holder_gone(drop: SmallDrop) -> None:
 
 async def _holder_too_many(drop: SmallDrop) -> None:
     claim = replace(drop.claims[MORNING, "u33"], claimant="u77", account="u77")
-    await drop.store.call("HSET", _shard(drop).holders, "u77", holder_record([claim]))
+    await drop.store.call("HSET", _shard(drop).holders, "u77", holder_record([claim], _epoch(drop)))
 
 
 async def _holder_of_a_lost_entry(drop: SmallDrop) -> None:
     claim = replace(drop.claims[MORNING, "u33"], claimant="u77", account="u77", sequence=1, unit=6)
-    await drop.store.call("HSET", _shard(drop).holders, "u77", holder_record([claim]))
+    await drop.store.call("HSET", _shard(drop).holders, "u77", holder_record([claim], _epoch(drop)))
 
 
 async def _more_holders_than_units(drop: SmallDrop) -> None:
     claim = replace(drop.claims[MORNING, "u3"], claimant="u77", account="u77", sequence=1, unit=21)
-    await drop.store.call("HSET", _shard(drop).holders, "u77", holder_record([claim]))
+    await drop.store.call("HSET", _shard(drop).holders, "u77", holder_record([claim], _epoch(drop)))
 
 
 async def _two_claims_of_a_wave_held(drop: SmallDrop) -> None:
     both = [drop.claims[MORNING, "u3"], drop.claims[MORNING, "u4"]]
-    await drop.store.call("HSET", _shard(drop).holders, "u3", holder_record(both))
+    await drop.store.call("HSET", _shard(drop).holders, "u3", holder_record(both, _epoch(drop)))
 
 
 async def _other_code_held(drop: SmallDrop) -> None:
     claim = replace(drop.claims[MORNING, "u7"], code="0" * 16)
-    await drop.store.call("HSET", _shard(drop).holders, "u7", holder_record([claim]))
+    await drop.store.call("HSET", _shard(drop).holders, "u7", holder_record([claim], _epoch(drop)))
 
 
 async def _less_than_nothing_left(drop: SmallDrop) -> None:

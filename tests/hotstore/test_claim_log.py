@@ -134,7 +134,7 @@ async def test_refusals_leave_no_trace_in_the_log(store: HotStore) -> None:
 
 async def test_an_entry_of_an_unknown_format_is_told(store: HotStore) -> None:
     drop = await dropped(store)
-    await store.call("XADD", drop.keys.log, "1-1", "v", "3", "first", "1", "at", "1", "claims", "")
+    await store.call("XADD", drop.keys.log, "1-1", "v", "4", "first", "1", "at", "1", "claims", "")
     with pytest.raises(ShardBroken, match="format"):
         await drop.log()
 

@@ -33,6 +33,7 @@ from engine.errors import ActOutrun, ActRefused
 from engine.hotstore import load
 from engine.hotstore.decide import Late, act
 from engine.hotstore.log import tell_settled
+from engine.hotstore.records import whole_line
 from engine.hotstore.scripts import Fenced, OtherEpoch
 from engine.hotstore.store import HotStore
 from engine.hotstore.view import read_holders
@@ -277,6 +278,18 @@ class ClaimMachine(RuleBasedStateMachine):
     @rule()
     def forget_scripts(self) -> None:
         self._run(self.store.call("SCRIPT", "FLUSH"))
+
+    @rule()
+    def upgrade(self) -> None:
+        """The holders as a version before this one would have left them."""
+        self._run(self._write_long_records())
+
+    async def _write_long_records(self) -> None:
+        shard = self.drop.keys
+        for claimant, claims in self._holders().items():
+            record = f"{len(claims)}\n" + "".join(f"{whole_line(claim)}\n" for claim in claims)
+            await self.store.call("HSET", shard.holders, claimant, record)
+        await self.store.call("HDEL", shard.meta, "base")
 
     @rule(how=st.sampled_from(["rebind", "load"]))
     def unbind_and_bind(self, how: str) -> None:

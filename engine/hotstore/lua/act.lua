@@ -89,7 +89,7 @@ end
 
 local sequence = tonumber(known[1]) + 1
 redis.call('XADD', log, epoch .. '-' .. whole(sequence),
-  'v', '2', 'first', whole(sequence), 'at', whole(now), 'act', line)
+  'v', '3', 'first', whole(sequence), 'at', whole(now), 'act', line)
 redis.call('HSET', meta, 'last', whole(sequence), 'act', number, 'act_id', table.concat(ids, ' '))
 if wave_no ~= '' then
   redis.call('HSET', meta, 'wave:' .. wave_no, state)

@@ -4,21 +4,23 @@
 -- ARGV  1 epoch      the caller believes to be live
 --       2 not_after  store time (ms) past which nothing new is decided; replays still answer
 --       3 lag_max    unsettled decisions past which nothing new is granted; 0: nothing at all is written
---       4 batch      MessagePack of {asks, which, claimants, codes}, at most 512 claims:
---         asks       {wave, request_no, broken rule or '', {offer, …}}: each different one once, offers in order of choice
---         which      for each claim, the place of its ask in asks
+--       4 batch      MessagePack of {asks, runs, claimants, codes, twins}, at most 512 claims:
+--         asks       {wave, request_no, broken rule or '', {offer, …}}: each different one once, offers in order of
+--                    choice, every number as a text
+--         runs       place of an ask in asks, how many claims one behind the other are of it; and so on
 --         claimants  for each claim, whom the limits count
---         codes      for each claim '<code>,<account>': the voucher code to issue, sent again unchanged when a reply was
---                    lost; and who asks, empty where it is the claimant
--- REPLY {'ok', now_ms, first, last, answers}   answers: MessagePack of {kinds, which, units}:
+--         codes      for each claim the voucher code to issue, sent again unchanged when a reply was lost; and behind
+--                    it ',<account>' where somebody else than the claimant asks
+--         twins      place of a claim whose claimant has one before it in the batch, place of the last such; and so on
+-- REPLY {'ok', now_ms, first, last, answers}   answers: MessagePack of {kinds, runs, units}:
 --         kinds      each different answer once, tab-separated:
---           new <offer> <nth> <terms> <claimed_at_ms>    granted; its unit is the next of units, and numbers count from
---                                                        first to last in the order of the claims
---           held <nth> <line of the holder record>       the same claim was granted before
---           already_claimed|limit_reached [<nth> <line>] the line where it belongs to the asking account
+--           new <offer> <nth> <terms> <claimed_at_ms>    granted; numbers count from first to last in the order of the
+--                                                        claims, units within a run from the next of units
+--           held <nth> <base> <line of the holder record>       the same claim was granted before
+--           already_claimed|limit_reached [<nth> <base> <line>] the line where it belongs to the asking account
 --           unknown_wave, unknown_offer, not_eligible <rule>, cancelled <reason>, closed <ms>, not_open <ms>,
 --           stopped <reason>, paused <reason>, cap_reached, sold_out <ms>, busy (log too long), late (past not_after)
---         which      for each claim, the place of its answer in kinds
+--         runs       place of an answer in kinds, how many claims one behind the other got it; and so on
 --       {'fenced', now_ms, why}                nothing decided: the steward has to look at this server first
 --       {'epoch', now_ms, epoch}               nothing decided: another epoch is live
 --
@@ -27,40 +29,46 @@
 --
 -- What is the same for many claims is worked out once: a wave, an ask, an offer within an ask, an answer. And those who
 -- hold nothing yet and ask for the same, one behind the other, are granted it in one go (`grant`): in the first second
--- of a drop that is nearly everybody. Why, and what each thing costs: docs/decisions/0018.
+-- of a drop that is nearly everybody. Why, and what each thing costs: docs/decisions/0018 and 0022.
 -- include fence.lua
+-- include holders.lua
 
-local head, log, meta, left_key, holders_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local epoch, not_after, lag_max = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local meta, left_key, holders_key = KEYS[3], KEYS[4], KEYS[5]
+local epoch, lag_max = ARGV[1], tonumber(ARGV[3])
 local CLAIMS_PER_CLAIMANT_MAX = 32
 local CLOCK_STEP_MAX_MS = 60000  -- an opened wave stays open through a clock that steps back by up to this
 
 local now = store_time_ms()
-local stop, settled = fence(head, epoch, now)
+local stop, settled = fence(KEYS[1], epoch, now)
 if stop then return stop end
 if redis.call('EXISTS', meta, left_key, holders_key) ~= 3 then
   return {'fenced', whole(now), 'keys of the shard are missing'}
 end
 
-local counters = redis.call('HMGET', meta, 'last', 'claims', 'value', 'rules')
-local last, claims, value = tonumber(counters[1]), tonumber(counters[2]), tonumber(counters[3])
-local rules = cjson.decode(counters[4])
+local batch = cmsgpack.unpack(ARGV[4])
+local asks, runs_of_asks, claimants, codes, twins = batch[1], batch[2], batch[3], batch[4], batch[5]
+local likely_wave = asks[1][1]  -- most batches are of one wave: it is read with the numbers
+local known = redis.call('HMGET', meta, 'last', 'claims', 'value', 'rules', 'base',
+  'wave:' .. likely_wave, 'latch:' .. likely_wave)
+local last, claims, value, rules = tonumber(known[1]), tonumber(known[2]), tonumber(known[3]), cjson.decode(known[4])
+local base = tonumber(known[5] or epoch)
 local cap_claims, cap_value = rules.cap.claims, rules.cap.value
 if cap_claims == cjson.null then cap_claims = math.huge end
 if cap_value == cjson.null then cap_value = math.huge end
 local first = last + 1
 local lag_room = lag_max - (last - tonumber(settled or '0'))
-local late = now > not_after
-
-local batch = cmsgpack.unpack(ARGV[4])
-local asks, places, claimants, codes = batch[1], batch[2], batch[3], batch[4]
--- places: which ask a claim is of and, once it is decided, which answer it gets.
+local late = now > tonumber(ARGV[2])
 
 -- What the batch has read and what it will write -------------------------------------------------------
 
-local waves, stocks, options, records = {}, {}, {}, {}
-local changed_records, changed_stocks, changed_meta, log_lines, log_head = {}, {}, {}, {}, nil
-local kinds, kind_places, units = {}, {}, {}
+local waves, stocks = {}, {}
+local records = redis.call('HMGET', holders_key, unpack(claimants))  -- false: holds nothing
+local twin_of = {}
+for place = 1, #twins, 2 do  -- true: what its twin holds, once that one is decided
+  records[twins[place]], twin_of[twins[place]] = true, twins[place + 1]
+end
+local changed_records, changed_meta, log_lines, log_head, log_unit = {}, {}, {}, nil, nil
+local kinds, kind_places, runs, units = {}, {}, {}, {}
 
 -- The place of this answer in the reply.
 local function answer(text)
@@ -72,25 +80,22 @@ local function answer(text)
   return place
 end
 
--- The digits of a number are all_but_last[number - number % 10] .. LAST[number % 10]: '%d' would cost a sixth of a claim
--- for each, and numbers and units come in a row.
-local LAST = {[0] = '0', '1', '2', '3', '4', '5', '6', '7', '8', '9'}
-local all_but_last = setmetatable({[0] = ''}, {__index = function(known, number)
-  local text = whole(number / 10)
-  known[number] = text
-  return text
-end})
+local function change_meta(field, text)
+  changed_meta[#changed_meta + 1] = field
+  changed_meta[#changed_meta + 1] = text
+end
 
 local function wave_of(no)
   local wave = waves[no]
   if wave == nil then
-    local fields = redis.call('HMGET', meta, 'wave:' .. no, 'latch:' .. no)
-    wave = fields[1] and cjson.decode(fields[1]) or false
+    local text, latch = known[6], known[7]
+    if no ~= likely_wave then text, latch = unpack(redis.call('HMGET', meta, 'wave:' .. no, 'latch:' .. no)) end
+    wave = text and cjson.decode(text)
     if wave then
       local opened = now >= wave.opens_ms
       -- lag_max 0: asked again because Redis takes no writes; this one would cost replays their answers
-      if opened and not fields[2] and lag_max > 0 then changed_meta['latch:' .. no] = '1' end
-      wave.is_open = opened or (fields[2] and now >= wave.opens_ms - CLOCK_STEP_MAX_MS)
+      if opened and not latch and lag_max > 0 then change_meta('latch:' .. no, '1') end
+      wave.is_open = opened or (latch and now >= wave.opens_ms - CLOCK_STEP_MAX_MS)
     end
     waves[no] = wave
   end
@@ -102,7 +107,7 @@ local function stock_of(wave_no, offer_no)
   local field = wave_no .. ':' .. offer_no
   local stock = stocks[field]
   if not stock then
-    stock = {field = field, left = tonumber(redis.call('HGET', left_key, field))}
+    stock = {field = field, left = tonumber(redis.call('HGET', left_key, field)), taken = false, sold_out_ms = false}
     stocks[field] = stock
   end
   return stock
@@ -115,31 +120,24 @@ end
 
 -- Asks ---------------------------------------------------------------------------------------------------
 
-for _, ask in ipairs(asks) do
-  ask.wave_no, ask.rule, ask.offers, ask.wanted = whole(ask[1]), ask[3], {}, {}
-  ask.line_start = ask.wave_no .. ',' .. whole(ask[2]) .. ','
-  ask.needle = '\n' .. ask.line_start
-  for place, offer_no in ipairs(ask[4]) do
-    ask.offers[place] = whole(offer_no)
-    ask.wanted[ask.offers[place]] = true
-  end
+for place, ask in ipairs(asks) do
+  asks[place] = {
+    wave_no = ask[1], request_no = ask[2], rule = ask[3], offers = ask[4],
+    line_start = '\n' .. ask[1] .. ':' .. ask[2] .. ':',
+    is_checked = false, refusal = false, wave = false, options = false, refused = false, refused_at = false,
+  }
 end
 
--- One offer as an ask can be granted it: shared by all asks for the same wave and request_no.
+-- One offer as an ask can be granted it.
 local function option_of(ask, wave, offer_no)
-  local line_start = ask.line_start .. offer_no .. ',' .. epoch .. ','
-  local option = options[line_start]
-  if not option then
-    local offer = wave.offers[offer_no]
-    local claimed_at = math.max(now, wave.opens_ms)
-    option = {
-      stock = stock_of(ask.wave_no, offer_no), total = offer.total, value = offer.value,
-      line_start = line_start, line_end = ',' .. whole(offer.terms) .. ',' .. whole(claimed_at) .. ',',
-      offer_no = offer_no, terms = offer.terms, claimed_at = claimed_at, log_heads = {}, answers = {},
-    }
-    options[line_start] = option
-  end
-  return option
+  local offer, claimed_at = wave.offers[offer_no], math.max(now, wave.opens_ms)
+  local terms = whole(offer.terms)
+  return {
+    stock = stock_of(ask.wave_no, offer_no), total = offer.total, value = offer.value,
+    line_start = ask.line_start .. offer_no .. ':' .. epoch_in_line(tonumber(epoch), base) .. ':',
+    line_end = ':' .. terms .. ':' .. in_36(claimed_at - base) .. ':',
+    offer_no = offer_no, terms = terms, claimed_at = claimed_at, nth = false, log_head = false, kind = false,
+  }
 end
 
 -- Why nobody can claim in this wave now, else nil.
@@ -153,7 +151,7 @@ local function wave_refusal(wave)
   return nil
 end
 
--- Why nobody can be granted this ask whatever they hold, else false; then its wave and options are known.
+-- Why nobody can be granted this ask whatever they hold, else nil; then its wave and options are known.
 local function ask_refusal(ask)
   local wave = wave_of(ask.wave_no)
   if not wave then return 'unknown_wave' end
@@ -165,24 +163,25 @@ local function ask_refusal(ask)
   if refusal then return refusal end
   ask.wave, ask.options = wave, {}
   for place, offer_no in ipairs(ask.offers) do ask.options[place] = option_of(ask, wave, offer_no) end
-  return false
+  return nil
 end
 
--- Holder records (hotstore/records.py) ------------------------------------------------------------------
+-- Whoever holds something ---------------------------------------------------------------------------------
 
-local LINE = '^(%d+),%d+,(%d+),%d+,%d+,%d+,%d+,%d+,[^,]*,(.*)$'
-
--- The line held under the wave and request_no of this ask by this account: nth, line, offer.
+-- The line held under the wave and request_no of this ask by this account: nth, line, whether its offer is asked for.
 local function held_line(record, ask, account)
   local from = 1
   while true do
-    local start = string.find(record, ask.needle, from, true)
+    local start = string.find(record, ask.line_start, from, true)
     if not start then return nil end
-    local line = string.match(record, '[^\n]+', start + 1)
-    local _, offer, holder = string.match(line, LINE)
+    local line = string.match(record, '[^\n]+', start)
+    local _, held_offer, holder = string.match(line, LINE)
     if holder == account then
       local _, nth = string.gsub(string.sub(record, 1, start), '\n', '')
-      return nth, line, offer
+      for _, offer_no in ipairs(ask.offers) do
+        if offer_no == held_offer then return nth, line, true end
+      end
+      return nth, line, false
     end
     from = start + 1
   end
@@ -191,7 +190,7 @@ end
 -- Claims of a record in the same round, wave or day as this wave: how many, and the first one of the account.
 local function held_within(record, wave_no, wave, per, account)
   local count, nth, own_nth, own_line = 0, 0, nil, nil
-  for line in string.gmatch(string.sub(record, string.find(record, '\n', 1, true) + 1), '[^\n]+') do
+  for line in string.gmatch(record, '[^\n]+') do
     nth = nth + 1
     local held_wave_no, _, holder = string.match(line, LINE)  -- nil: a claim that was voided
     local held_wave = held_wave_no and wave_of(held_wave_no)
@@ -205,9 +204,12 @@ local function held_within(record, wave_no, wave, per, account)
   return count, own_nth, own_line
 end
 
+local function answer_with(word, nth, line)
+  return answer(line and word .. '\t' .. nth .. '\t' .. whole(base) .. '\t' .. line or word)
+end
+
 local function limit_answer(max, nth, line)
-  local word = max == 1 and 'already_claimed' or 'limit_reached'
-  return answer(line and word .. '\t' .. nth .. '\t' .. line or word)
+  return answer_with(max == 1 and 'already_claimed' or 'limit_reached', nth, line)
 end
 
 -- The answer where a limit forbids another claim, else nil.
@@ -250,123 +252,134 @@ local function room_of(option)
   return math.min(option.stock.left, lag_room, cap_claims - claims, affordable)
 end
 
--- What claims of this option that are the nth of their claimants have in common: the line before them in the log, and
--- their answer.
+-- What claims of this option that are the nth of their claimants have in common in the log, and their answer.
 local function common(ask, option, nth)
-  if not option.answers[nth] then
-    option.log_heads[nth] = string.format('+%s\t%d\t%s\t%d\t%d\t%d',
-      ask.wave_no, ask[2], option.offer_no, nth, option.terms, option.claimed_at - now)
-    option.answers[nth] = answer(
-      string.format('new\t%s\t%d\t%d\t%d', option.offer_no, nth, option.terms, option.claimed_at))
+  if option.nth ~= nth then
+    option.nth = nth
+    option.log_head = '+' .. ask.wave_no .. '\t' .. ask.request_no .. '\t' .. option.offer_no .. '\t' .. nth .. '\t'
+      .. option.terms .. '\t' .. option.claimed_at - now .. '\t'
+    option.kind = answer(
+      'new\t' .. option.offer_no .. '\t' .. nth .. '\t' .. option.terms .. '\t' .. whole(option.claimed_at))
   end
-  return option.log_heads[nth], option.answers[nth]
+  return option.log_head, option.kind
 end
 
--- Grants the claim at this place, and those behind it while they are of the same ask, their claimants hold nothing
--- either, and there is room: what was chosen for the first is what would be chosen for them. The place behind them.
-local function grant(place, ask, option, held)
-  local which, stock, room = places[place], option.stock, held > 0 and 1 or room_of(option)
+-- Puts the claims from place to till into the log: units are told where they do not go on from the claims before.
+local function tell_log(head_line, unit, place, till)
+  if log_head ~= head_line or log_unit ~= unit then log_lines[#log_lines + 1] = head_line .. whole(unit) end
+  log_lines[#log_lines + 1] = table.concat(codes, '\t', place, till)
+  log_lines[#log_lines + 1] = table.concat(claimants, '\t', place, till)
+  log_head, log_unit = head_line, unit + till - place + 1
+end
+
+-- Grants the claim at this place, and those behind it up to till while their claimants hold nothing either, and there
+-- is room: what was chosen for the first is what would be chosen for them. The place behind them.
+--
+-- Numbers and units come in a row: they are put together from all but the last digit, and that one.
+local function grant(place, till, ask, option, held)
+  local stock, from, before, after = option.stock, place, option.line_start, option.line_end
   local head_line, kind = common(ask, option, held + 1)
-  local before = '1\n' .. option.line_start
   if held > 0 then
-    local record = records[claimants[place]]
-    before = held + 1 .. string.sub(record, string.find(record, '\n', 1, true), -1) .. option.line_start
+    before, till = records[place] .. before, place
+  else
+    till = math.min(till, place + room_of(option) - 1)
   end
-  if log_head ~= head_line then
-    log_head = head_line
-    log_lines[#log_lines + 1] = head_line
-  end
-  local line_end, unit, from = option.line_end, option.total - stock.left, place
-  local lines, changed, granted, number = #log_lines, #changed_records, #units, last
+  local number, unit, changed = last + 1, option.total - stock.left + 1, #changed_records
+  units[#units + 1] = unit
+  local number_digit, unit_digit = number % 36, unit % 36
+  local number_start = number < 36 and '' or in_36((number - number_digit) / 36)
+  local unit_start = unit < 36 and '' or in_36((unit - unit_digit) / 36)
   repeat
-    local claimant, code = claimants[place], codes[place]
-    number, unit = number + 1, unit + 1
-    local number_end, unit_end = number % 10, unit % 10
-    local unit_start = all_but_last[unit - unit_end]
-    number_end, unit_end = all_but_last[number - number_end] .. LAST[number_end], LAST[unit_end]
-    local record = before .. number_end .. ',' .. unit_start .. unit_end .. line_end .. code .. '\n'
-    lines, changed, granted = lines + 1, changed + 2, granted + 1
-    log_lines[lines] = unit_start .. unit_end .. '\t' .. code .. '\t' .. claimant
-    changed_records[changed - 1], changed_records[changed] = claimant, record
-    records[claimant], units[granted], places[place] = record, unit, kind
-    place = place + 1
-  until place - from >= room or places[place] ~= which or records[claimants[place]]
+    local record = before .. number_start .. DIGITS[number_digit] .. ':' .. unit_start .. DIGITS[unit_digit] .. after
+      .. codes[place]
+    changed_records[changed + 1], changed_records[changed + 2] = claimants[place], record
+    records[place] = record
+    place, changed = place + 1, changed + 2
+    number_digit, unit_digit = number_digit + 1, unit_digit + 1
+    if number_digit == 36 then number_digit, number_start = 0, in_36((number + place - from) / 36) end
+    if unit_digit == 36 then unit_digit, unit_start = 0, in_36((unit + place - from) / 36) end
+  until place > till or records[place]
   local count = place - from
-  last, claims, value, lag_room = number, claims + count, value + count * option.value, lag_room - count
-  stock.left = stock.left - count
-  changed_stocks[stock] = true
+  tell_log(head_line, unit, from, place - 1)
+  runs[#runs + 1] = kind
+  runs[#runs + 1] = count
+  last, claims, value, lag_room = last + count, claims + count, value + count * option.value, lag_room - count
+  stock.left, stock.taken = stock.left - count, true
   if stock.left == 0 then
     stock.sold_out_ms = now
-    changed_meta['sold_out:' .. stock.field] = whole(now)
+    change_meta('sold_out:' .. stock.field, whole(now))
   end
   return place
 end
 
--- Why the claim at this place is not granted (the place of that answer); or false, its option, and how many its
--- claimant holds.
+-- Why the claim at this place is not granted (the place of that answer); or nil, its option, and how many its claimant
+-- holds.
 local function refusal_of(place, ask)
-  local record, held, other_offer, account = records[claimants[place]], 0, nil, nil
+  local record, held, other_nth, other_line, account = records[place], 0, nil, nil, nil
   if record then
-    account = string.match(codes[place], ',(.*)')
-    local nth, line, offer_no = held_line(record, ask, account)
-    if line and ask.wanted[offer_no] then return answer('held\t' .. nth .. '\t' .. line) end
-    if line then other_offer = {nth, line} end
-    held = tonumber(string.match(record, '^%d+'))
+    record = in_short(record, base)
+    records[place] = record
+    account = string.match(codes[place], ',(.*)') or ''
+    local nth, line, is_wanted = held_line(record, ask, account)
+    if is_wanted then return answer_with('held', nth, line) end
+    other_nth, other_line = nth, line
+    held = select(2, string.gsub(record, '\n', ''))
   end
   if late then return answer('late') end
-  if ask.refusal == nil then
+  if not ask.is_checked then
     local refusal = ask_refusal(ask)
-    ask.refusal = refusal and answer(refusal)
+    ask.is_checked, ask.refusal = true, refusal and answer(refusal)
   end
   if ask.refusal then return ask.refusal end
   if held > 0 then
     local refusal = limit_reached(record, held, ask, account)
     if refusal then return refusal end
     -- A request_no names one claim of a wave. Under it another offer cannot be meant as a second claim.
-    if other_offer then return limit_answer(0, other_offer[1], other_offer[2]) end
+    if other_line then return limit_answer(0, other_nth, other_line) end
   end
   local option, refusal = choose(ask)
   if not option then return refusal end
   if lag_room <= 0 then return answer('busy') end
-  return false, option, held
+  return nil, option, held
 end
 
-local found = redis.call('HMGET', holders_key, unpack(claimants))
-for place = 1, #claimants do
-  if found[place] then records[claimants[place]] = found[place] end
-end
-local place, count = 1, #claimants
-while place <= count do
-  local ask = asks[places[place]]
-  local refusal, option, held = refusal_of(place, ask)
-  if refusal then
-    places[place] = refusal
-    place = place + 1
-  else
-    place = grant(place, ask, option, held)
+local place = 1
+for run = 1, #runs_of_asks, 2 do
+  local ask, till = asks[runs_of_asks[run]], place + runs_of_asks[run + 1] - 1
+  while place <= till do
+    if records[place] == true then records[place] = records[twin_of[place]] end
+    local refusal, option, held = refusal_of(place, ask)
+    if not refusal then
+      place = grant(place, till, ask, option, held)
+    else
+      if runs[#runs - 1] == refusal then
+        runs[#runs] = runs[#runs] + 1
+      else
+        runs[#runs + 1] = refusal
+        runs[#runs + 1] = 1
+      end
+      place = place + 1
+    end
   end
 end
 
 -- Writing -----------------------------------------------------------------------------------------------
 
 if last >= first then
-  redis.call('XADD', log, epoch .. '-' .. whole(last),
-    'v', '2', 'first', whole(first), 'at', whole(now), 'claims', table.concat(log_lines, '\n'))
+  local last_text, changed_left = whole(last), {}
+  redis.call('XADD', KEYS[2], epoch .. '-' .. last_text,
+    'v', '3', 'first', whole(first), 'at', whole(now), 'claims', table.concat(log_lines, '\n'))
   redis.call('HSET', holders_key, unpack(changed_records))
-  local pairs_of_left = {}
-  for stock in pairs(changed_stocks) do
-    pairs_of_left[#pairs_of_left + 1] = stock.field
-    pairs_of_left[#pairs_of_left + 1] = whole(stock.left)
+  for field, stock in pairs(stocks) do
+    if stock.taken then
+      changed_left[#changed_left + 1] = field
+      changed_left[#changed_left + 1] = whole(stock.left)
+    end
   end
-  redis.call('HSET', left_key, unpack(pairs_of_left))
-  changed_meta.last, changed_meta.claims, changed_meta.value = whole(last), whole(claims), whole(value)
+  redis.call('HSET', left_key, unpack(changed_left))
+  if not known[5] then change_meta('base', epoch) end
+  redis.call('HSET', meta, 'last', last_text, 'claims', whole(claims), 'value', whole(value), unpack(changed_meta))
+elseif #changed_meta > 0 then
+  redis.call('HSET', meta, unpack(changed_meta))
 end
-if next(changed_meta) then
-  local pairs_of_meta = {}
-  for field, text in pairs(changed_meta) do
-    pairs_of_meta[#pairs_of_meta + 1] = field
-    pairs_of_meta[#pairs_of_meta + 1] = text
-  end
-  redis.call('HSET', meta, unpack(pairs_of_meta))
-end
-return {'ok', whole(now), whole(first), whole(last), cmsgpack.pack({kinds, places, units})}
+return {'ok', now, first, last, cmsgpack.pack({kinds, runs, units})}

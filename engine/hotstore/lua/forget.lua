@@ -6,14 +6,15 @@
 --
 -- KEYS  1 head  2 meta  3 holders  4 voided
 -- ARGV  1 epoch the caller believes to be live  2 claimant  3 epoch and  4 sequence of the claim  5 its code
---       6 its worth for the cap
+--       6 its worth for the cap  7 its line, every number in full
 -- REPLY {'ok', now_ms, 1 or 0}   it was there, or was not (any more)
 --       {'fenced', …}, {'epoch', …}  as in claim.lua
 -- include fence.lua
+-- include holders.lua
 
 local head, meta, holders, voided = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local epoch, claimant, given_in, sequence, code, value = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6])
-local LINE = '^%d+,%d+,%d+,(%d+),(%d+),%d+,%d+,%d+,([^,]*),'
+local GIVEN = '^%d+:%d+:%d+:([^:]*):(%w+):%w+:%d+:[^:]*:([^,]*)'
 
 local now = store_time_ms()
 local stop = fence(head, epoch, now)
@@ -22,18 +23,21 @@ if redis.call('EXISTS', meta, holders) ~= 2 then
   return {'fenced', whole(now), 'keys of the shard are missing'}
 end
 
-local lines, found, kept = {}, 0, ''
-for line in string.gmatch(redis.call('HGET', holders, claimant) or '', '[^\n]+') do
-  local line_epoch, line_sequence, line_code = string.match(line, LINE)
-  if line_epoch == given_in and line_sequence == sequence and line_code == code then
-    kept = whole(#lines) .. '\n' .. line .. '\n' .. claimant  -- the first line is the number of claims, so #lines is nth
+local base = tonumber(redis.call('HGET', meta, 'base') or epoch)
+local epoch_text, sequence_text = epoch_in_line(tonumber(given_in), base), in_36(tonumber(sequence))
+local lines, found, kept = {''}, 0, ''
+for line in string.gmatch(in_short(redis.call('HGET', holders, claimant) or '\n', base), '[^\n]+') do
+  local line_epoch, line_sequence, line_code = string.match(line, GIVEN)
+  if line_epoch == epoch_text and line_sequence == sequence_text and line_code == code then
+    kept = whole(#lines) .. '\n' .. ARGV[7] .. '\n' .. claimant  -- its place among the lines is nth
     line, found = '-', 1
   end
   lines[#lines + 1] = line
 end
 if found == 1 then
   redis.call('HSET', voided, given_in .. '-' .. sequence, kept)
-  redis.call('HSET', holders, claimant, table.concat(lines, '\n') .. '\n')
+  redis.call('HSET', holders, claimant, table.concat(lines, '\n'))
+  redis.call('HSETNX', meta, 'base', epoch)
   redis.call('HINCRBY', meta, 'claims', -1)
   redis.call('HINCRBY', meta, 'value', whole(-value))
 end
