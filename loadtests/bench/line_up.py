@@ -7,6 +7,7 @@ from loadtests.bench.baseline_sides import fastapi_side, nginx_side
 from loadtests.bench.bench import Bench
 from loadtests.bench.crowded_engine import CrowdedEngine
 from loadtests.bench.engine_side import EngineSide
+from loadtests.bench.shop_engine import ShopEngine
 from loadtests.bench.sides import Side
 
 ENGINE, NGINX, FASTAPI = "engine", "nginx + Lua", "FastAPI + redis-py"
@@ -37,6 +38,14 @@ def engine(bench: Bench, *, name: str = ENGINE, ack: str = "", workers: int = 0,
 def crowded(bench: Bench, *, name: str) -> CrowdedEngine:
     """The same, to be filled."""
     return CrowdedEngine(bench.side_folder(), **_as_said(bench, name, "", 0, {}))
+
+
+def shop(bench: Bench, *, name: str = ENGINE, beside_per_second: int = 0) -> ShopEngine:
+    """The same, with vouchers to redeem; so many a second of them beside what is measured."""
+    said = _as_said(bench, name, "", 0, {})
+    return ShopEngine(
+        bench.side_folder(), beside_per_second=beside_per_second, beside_s=float(bench.options.seconds), **said
+    )
 
 
 def _as_said(bench: Bench, name: str, ack: str, workers: int, settings: dict[str, Any]) -> dict[str, Any]:

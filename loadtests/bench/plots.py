@@ -127,6 +127,7 @@ def _groups(axes: Any, result: Result, figures: Sequence[str], unit: str = "ms")
                 heights.append(spread.median)
     names = [words(figure.removesuffix("_ms")).removesuffix(", µs a claim").replace(" p", "\n p") for figure in shown]
     axes.set_xticks(range(len(shown)), names, fontsize=8)
+    axes.set_xlim(-0.5, len(shown) - 0.5)
     if _spans(heights):
         axes.set_yscale("log")
     _tell(axes.yaxis)

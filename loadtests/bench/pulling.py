@@ -39,8 +39,15 @@ class Wish(Struct, frozen=True):
         return f"{self.expects}, {self.repeats} times, {self.polls} polls"
 
 
-async def pulled_round(bench: Bench, side: Side, number: int, wish: Wish, wave: WaveAt | None = None) -> Sample:
-    """One round of one side, in a new wave where none is named."""
+async def pulled_round(
+    bench: Bench,
+    side: Side,
+    number: int,
+    wish: Wish,
+    wave: WaveAt | None = None,
+    begin: asyncio.Barrier | None = None,
+) -> Sample:
+    """One round of one side, in a new wave where none is named. At `begin` it waits for others that run at once."""
     wave = wave or await side.open_wave(wish.stock, wish.opens_in_s)
     seconds = bench.options.seconds
     count = bench.users_for(side, wish.kind, seconds) // wish.repeats
@@ -51,6 +58,8 @@ async def pulled_round(bench: Bench, side: Side, number: int, wish: Wish, wave: 
         await wrk.pull(side.port, file, _pull(bench, side, wave, wish, bench.options.warm_up_s))
         await _at_rest(side, wave)
     wrk.write_users(file, _users(side, wave, f"r{number}u", count, wish))
+    if begin:
+        await begin.wait()
     async with side.measured(wave):
         before = await read(side, wave)
         wrk_before_s = _children_cpu_s()

@@ -10,6 +10,7 @@ from loadtests.bench.scenarios.growing import growth
 from loadtests.bench.scenarios.remembering import memory
 from loadtests.bench.scenarios.settling import settling
 from loadtests.bench.scenarios.sharding import shards
+from loadtests.bench.scenarios.shopping import beside_claims, redemptions
 from loadtests.bench.scenarios.throughput import acks, alone, early, mixed, retry, sold_out, sustained, tickets, workers
 
 Scenario = Callable[[Bench], Awaitable[Result]]
@@ -31,5 +32,7 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
         "settling": settling,
         "growth": growth,
         "memory": memory,
+        "redemptions": redemptions,
+        "redemptions-beside-claims": beside_claims,
     }
 )

@@ -88,7 +88,12 @@ async def shards(bench: Bench) -> Result:
 
     async def act(side: Together, number: int) -> Sample:
         wish = Wish(connections=connections // len(side.loads))
-        parts = await asyncio.gather(*(pulled_round(bench, load, number, wish) for load in side.loads))
+        begin = asyncio.Barrier(len(side.loads))
+        try:
+            parts = await asyncio.gather(*(pulled_round(bench, load, number, wish, begin=begin) for load in side.loads))
+        except BaseException:
+            await begin.abort()  # the others would wait for ever
+            raise
         wrong = [what for part in parts for what in part.wrong]
         return Sample(side.name, number, side.together(parts), tuple(wrong))
 
