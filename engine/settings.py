@@ -155,6 +155,15 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     An impatient phone asks a few times a second, a bot hundreds of times. 0: no limit."""
     user_requests_burst: Annotated[int, Meta(ge=1, le=1_000_000)] = 50
     """And at once: a page that loads, and a thumb that hammers for five seconds."""
+    code_guesses_per_second: Annotated[float, Meta(ge=0, le=100_000)] = 0.25
+    """Codes that were mistyped or never given out, of one merchant's token, in one gateway process, in the long run.
+    Past it the token's tills wait. 0: no limit."""
+    code_guesses_burst: Annotated[int, Meta(ge=1, le=1_000_000)] = 20
+    """And at once: a till with a bad scanner at noon, or all tills of a chain in a minute."""
+    user_guesses_per_second: Annotated[float, Meta(ge=0, le=100_000)] = 10
+    """The same of users for whom there is nothing to quote. Most who pay hold no voucher: a large store asks for a few of
+    them a second."""
+    user_guesses_burst: Annotated[int, Meta(ge=1, le=1_000_000)] = 200
     address_requests_per_second: Annotated[float, Meta(ge=0, le=1_000_000)] = 0
     """The same of one address, for every request. 0, no limit: a mobile carrier puts thousands of users behind one."""
     address_requests_burst: Annotated[int, Meta(ge=1, le=10_000_000)] = 1_000
@@ -196,6 +205,9 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     """Redemptions waiting in one gateway; past it `busy`. At 2,000 a second, one second of work."""
     redeem_deadline_ms: Milliseconds = 5_000
     """A till waits no longer than this; then `busy` or `outcome_unknown`. A cashier asks again after some seconds."""
+    lock_ms_max: Milliseconds = 3_600_000
+    """A voucher is held for an unpaid order no longer than this. A lock outlives the voucher's expiry, so the bound is
+    also how long after it one can still be used; orders are paid within minutes."""
     arrival_wait_ms: Milliseconds = 1_500
     """A code that is not in the ledger yet is waited for so long; then `not_settled_yet`. The writer takes
     milliseconds, and two seconds where it has to be replaced."""
@@ -205,6 +217,9 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     what it still does."""
     steward_pass_ms: Milliseconds = 200
     """Pause between two looks of the steward at what has to be put, closed or recovered."""
+    expiry_pass_ms: Milliseconds = 600_000
+    """Rest of the job that writes down what has expired, between two passes over all vouchers. Reports alone look at what
+    it writes."""
     unload_after_ms: Annotated[int, Meta(ge=0)] = 7 * 24 * 3_600_000
     """A campaign leaves the hot store this long after its last wave closed; the ledger answers from then on."""
 

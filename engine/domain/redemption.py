@@ -11,7 +11,7 @@ so that reason comes before all that happened to it.
 """
 
 import hashlib
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from enum import StrEnum
 from typing import Final
 
@@ -38,7 +38,8 @@ class Line(Struct, frozen=True):
 class Redeem(Struct, frozen=True):
     """A redemption as a till asks for it. `amount` is what is due before this discount; the lines add up to it.
 
-    `merchant` is the store's; with `request_no` it names the request for good.
+    `merchant` is the store's; with `request_no` it names the request for good. `locking.Lock` has the same members as
+    far as a lock has them.
     """
 
     code: str
@@ -50,6 +51,11 @@ class Redeem(Struct, frozen=True):
     amount: int
     lines: tuple[Line, ...]
     request_no: str
+
+    @property
+    def request(self) -> str:
+        """Its name in the books."""
+        return request_id(self.merchant, self.request_no)
 
 
 class Made(Struct, frozen=True):
@@ -63,6 +69,8 @@ class Made(Struct, frozen=True):
     reason: str = ""
     until_ms: int = 0
     """Of a lock: its end, exclusive."""
+    step: int = 0
+    """Which step of the voucher it was."""
 
 
 class Standing(Struct, frozen=True):
@@ -93,10 +101,10 @@ class Standing(Struct, frozen=True):
 
 
 class UnfitCode(StrEnum):
-    """Every reason not to redeem a voucher, in the order in which they are looked at."""
+    """Every reason not to take a step that a till asks for, in the order in which they are looked at."""
 
-    REQUEST_NO_USED = "request_no_used"
     MISTYPED_CODE = "mistyped_code"
+    REQUEST_NO_USED = "request_no_used"
     UNKNOWN_CODE = "unknown_code"
     NOT_SETTLED_YET = "not_settled_yet"
     OTHER_MERCHANT = "other_merchant"
@@ -112,6 +120,8 @@ class UnfitCode(StrEnum):
     PAYMENT_MISSING = "payment_missing"
     BELOW_MIN_SPEND = "below_min_spend"
     ONE_PER_PAYMENT = "one_per_payment"
+    ALREADY_REVERSED = "already_reversed"
+    ABOVE_REDEEMED = "above_redeemed"
     BUSY = "busy"
     OUTCOME_UNKNOWN = "outcome_unknown"
 
@@ -121,7 +131,8 @@ class Unfit(Struct, frozen=True):
 
     code: UnfitCode
     at_ms: int = 0
-    """not_yet_effective: valid_from; expired: expires_at; already_redeemed, invalidated: when; locked: until when."""
+    """not_yet_effective: valid_from; expired: expires_at; already_redeemed, invalidated: when; locked: until
+    when; already_reversed: when last."""
     timezone: str = "UTC"
     """In which `at_ms` is told."""
     store: str = ""
@@ -132,6 +143,10 @@ class Unfit(Struct, frozen=True):
     """below_min_spend: in minor units."""
     places: int = 0
     """one_per_payment: how many vouchers of the campaign one payment takes."""
+    left: int = 0
+    """above_redeemed: what can still be paid back, in minor units."""
+    is_own: bool = False
+    """locked: by the very order that asks for another lock."""
     wait_ms: int = 0
     """not_yet_effective, locked: until then."""
 
@@ -172,13 +187,13 @@ def request_id(merchant: str, request_no: str) -> str:
 
 def decide(asked: Redeem, standing: Standing, promise: Promise, now_ms: int, places_taken: Set[int]) -> Decision:
     """Whether this voucher is taken now, and what it takes off. `places_taken`: of this payment, by others."""
-    if asked.merchant not in {store.merchant for store in promise.stores.values()}:
+    if not is_of_merchant(asked.merchant, asked.store, promise):
         return Unfit(UnfitCode.OTHER_MERCHANT)
     state = standing.state_at(now_ms)
-    is_others_lock = state == "locked" and not _is_own_lock(asked, standing)
+    is_others_lock = state == "locked" and not is_own_lock(standing, asked.merchant, asked.order_no)
     if (state, "redeem") not in STEPS or is_others_lock:
         return why_not(standing, state, promise, now_ms)
-    return _no_place_for(asked, promise) or _priced(asked, promise, places_taken)
+    return no_place_for(asked.store, promise) or _paid(asked, promise, places_taken)
 
 
 def why_not(standing: Standing, state: State, promise: Promise, now_ms: int) -> Unfit:
@@ -200,14 +215,21 @@ def why_not(standing: Standing, state: State, promise: Promise, now_ms: int) -> 
     return Unfit(code, at_ms=at_ms, timezone=zone, store=store, reason=reason, wait_ms=wait_ms)
 
 
-def _is_own_lock(asked: Redeem, standing: Standing) -> bool:
+def is_of_merchant(merchant: str, store: str, promise: Promise) -> bool:
+    """Whether these terms are this merchant's business: the store is one of theirs, whoever it belongs to by now (P8),
+    or another store of the merchant is."""
+    return store in promise.stores or merchant in {each.merchant for each in promise.stores.values()}
+
+
+def is_own_lock(standing: Standing, merchant: str, order_no: str) -> bool:
     """Whether the lock is for this very order: then its payment redeems the voucher, past the expiry too."""
     made = standing.made
-    return made is not None and (made.merchant, made.order_no) == (asked.merchant, asked.order_no)
+    return made is not None and (made.merchant, made.order_no) == (merchant, order_no)
 
 
-def _no_place_for(asked: Redeem, promise: Promise) -> Unfit | None:
-    store = promise.stores.get(asked.store)
+def no_place_for(store_id: str, promise: Promise) -> Unfit | None:
+    """Why the voucher cannot be used in that store, where it cannot."""
+    store = promise.stores.get(store_id)
     if store is None:
         return Unfit(UnfitCode.WRONG_STORE)
     if promise.use.cities and store.city not in promise.use.cities:
@@ -215,16 +237,20 @@ def _no_place_for(asked: Redeem, promise: Promise) -> Unfit | None:
     return None
 
 
-def _priced(asked: Redeem, promise: Promise, places_taken: Set[int]) -> Decision:
-    if not asked.payment_no and promise.offer.kind != "gift":
-        return Unfit(UnfitCode.PAYMENT_MISSING)
-    discount = discount_on(promise.offer, asked.amount)
+def priced(amount: int, lines: Sequence[Line], promise: Promise, place: int = 0) -> Decision:
+    """What the voucher takes off that amount, and off each of the lines."""
+    discount = discount_on(promise.offer, amount)
     if isinstance(discount, BelowMinSpend):
         return Unfit(UnfitCode.BELOW_MIN_SPEND, short_by=discount.short_by)
-    place = 0
-    if asked.payment_no:
-        allowed = range(1, promise.use.per_payment + 1)
-        place = next((place for place in allowed if place not in places_taken), 0)
-        if not place:
-            return Unfit(UnfitCode.ONE_PER_PAYMENT, places=promise.use.per_payment)
-    return Fit(discount, allocated(discount, [line.amount for line in asked.lines]) if asked.lines else (), place)
+    return Fit(discount, allocated(discount, [line.amount for line in lines]) if lines else (), place)
+
+
+def _paid(asked: Redeem, promise: Promise, places_taken: Set[int]) -> Decision:
+    if not asked.payment_no and promise.offer.kind != "gift":
+        return Unfit(UnfitCode.PAYMENT_MISSING)
+    allowed = range(1, promise.use.per_payment + 1)
+    place = next((place for place in allowed if place not in places_taken), 0) if asked.payment_no else 0
+    decision = priced(asked.amount, asked.lines, promise, place)
+    if isinstance(decision, Fit) and asked.payment_no and not place:
+        return Unfit(UnfitCode.ONE_PER_PAYMENT, places=promise.use.per_payment)
+    return decision

@@ -5,6 +5,7 @@ from typing import Any, Final, TypeGuard
 from msgspec import Struct
 
 from engine.domain.redemption import AMOUNT_MAX, LINES_MAX, Line
+from engine.domain.reversal import By
 from engine.gateway.answer import Words
 from engine.gateway.identity.caller import is_clean
 from engine.gateway.json_objects import invalid, read_object
@@ -30,24 +31,110 @@ class RedemptionBody(Struct, frozen=True):
     request_no: str
 
 
+class LockBody(Struct, frozen=True):
+    """A lock as it was sent."""
+
+    code: str
+    store: str
+    clerk: str
+    order_no: str
+    amount: int
+    lines: tuple[Line, ...]
+    hold_ms: int
+    request_no: str
+
+
+class ReleaseBody(Struct, frozen=True):
+    """The end of a lock as it was sent."""
+
+    clerk: str
+
+
+class ReversalBody(Struct, frozen=True):
+    """A reversal as it was sent; `amount` None: all that is left."""
+
+    clerk: str
+    by: By
+    is_completed: bool
+    amount: int | None
+    request_no: str
+
+
 def read_redemption_body(body: bytes) -> RedemptionBody | Problem:
     """What is to be redeemed, or `invalid_request` with what is wrong and where. Never raises."""
+    names = {"code": 1, "store": 1, "clerk": 1, "request_no": 1, "order_no": 0, "payment_no": 0}
+    fields = read_object(body)
+    order = fields if isinstance(fields, Problem) else _order_of(fields, names)
+    return order if isinstance(order, Problem) else RedemptionBody(**order)
+
+
+def read_lock_body(body: bytes, hold_ms_max: int) -> LockBody | Problem:
+    """What is to be held, for which order, how long; or `invalid_request`. Never raises."""
+    names = {"code": 1, "store": 1, "clerk": 1, "request_no": 1, "order_no": 1}
     fields = read_object(body)
     if isinstance(fields, Problem):
         return fields
-    texts: dict[str, str] = {}
-    for name, least in (("code", 1), ("store", 1), ("clerk", 1), ("request_no", 1), ("order_no", 0), ("payment_no", 0)):
-        text = text_of(fields, name, least, CODE_LENGTH_MAX if name == "code" else NUMBER_LENGTH_MAX)
-        if isinstance(text, Problem):
-            return text
-        texts[name] = text
+    order = _order_of(fields, names)
+    if isinstance(order, Problem):
+        return order
+    hold_ms = fields.get("hold_ms")
+    if type(hold_ms) is not int or not 1 <= hold_ms <= hold_ms_max:
+        words = Words(f"hold_ms has to be 1 to {hold_ms_max} milliseconds", f"hold_ms 必须是 1 到 {hold_ms_max} 毫秒")
+        return invalid("$.hold_ms", words)
+    return LockBody(hold_ms=hold_ms, **order)
+
+
+def read_release_body(body: bytes) -> ReleaseBody | Problem:
+    """Who ends a lock; or `invalid_request`. Never raises."""
+    fields = read_object(body)
+    texts = fields if isinstance(fields, Problem) else _texts_of(fields, {"clerk": 1})
+    return texts if isinstance(texts, Problem) else ReleaseBody(**texts)
+
+
+def read_reversal_body(body: bytes) -> ReversalBody | Problem:
+    """What is to be paid back, who wants it; or `invalid_request`. Never raises."""
+    fields = read_object(body)
+    if isinstance(fields, Problem):
+        return fields
+    texts = _texts_of(fields, {"clerk": 1, "request_no": 1})
+    if isinstance(texts, Problem):
+        return texts
+    by, is_completed, amount = fields.get("by"), fields.get("completed"), fields.get("amount")
+    if by not in ("merchant", "user"):
+        return invalid(
+            "$.by", Words("by has to be merchant or user: who wants it", "by 必须是 merchant 或 user：退款发起方")
+        )
+    if not isinstance(is_completed, bool):
+        words = Words("completed has to be true or false: the order", "completed 必须是 true 或 false：订单是否已完成")
+        return invalid("$.completed", words)
+    if amount is not None and (not _is_amount(amount) or amount == 0):
+        return _bad_amount("$.amount", "amount", least=1)
+    return ReversalBody(
+        by="merchant" if by == "merchant" else "user", is_completed=is_completed, amount=amount, **texts
+    )
+
+
+def _order_of(fields: dict[str, Any], names: dict[str, int]) -> dict[str, Any] | Problem:
+    """The texts of these names, `amount` and `lines`."""
+    texts = _texts_of(fields, names)
+    if isinstance(texts, Problem):
+        return texts
     amount = amount_of(fields)
     if isinstance(amount, Problem):
         return amount
     lines = lines_of(fields.get("lines"), amount)
-    if isinstance(lines, Problem):
-        return lines
-    return RedemptionBody(amount=amount, lines=lines, **texts)
+    return lines if isinstance(lines, Problem) else {"amount": amount, "lines": lines, **texts}
+
+
+def _texts_of(fields: dict[str, Any], names: dict[str, int]) -> dict[str, str] | Problem:
+    """The texts of these names, each with the characters that it has at least."""
+    texts: dict[str, str] = {}
+    for name, least in names.items():
+        text = text_of(fields, name, least, CODE_LENGTH_MAX if name == "code" else NUMBER_LENGTH_MAX)
+        if isinstance(text, Problem):
+            return text
+        texts[name] = text
+    return texts
 
 
 def text_of(fields: dict[str, Any], name: str, least: int, length_max: int = NUMBER_LENGTH_MAX) -> str | Problem:
@@ -76,12 +163,12 @@ def _is_amount(value: object) -> TypeGuard[int]:
     return type(value) is int and 0 <= value <= AMOUNT_MAX
 
 
-def _bad_amount(at: str, name: str) -> Problem:
+def _bad_amount(at: str, name: str, least: int = 0) -> Problem:
     return invalid(
         at,
         Words(
-            f"{name} has to be a whole number of minor units, from 0 to {AMOUNT_MAX}",
-            f"{name} 必须是 0 到 {AMOUNT_MAX} 的整数（最小货币单位）",
+            f"{name} has to be a whole number of minor units, from {least} to {AMOUNT_MAX}",
+            f"{name} 必须是 {least} 到 {AMOUNT_MAX} 的整数（最小货币单位）",
         ),
     )
 

@@ -5,7 +5,7 @@ from typing import Final
 import structlog
 
 from engine.domain.codes import Mistyped, typed_code
-from engine.domain.redemption import Redeem, Unfit
+from engine.domain.redemption import Redeem
 from engine.errors import LedgerError
 from engine.gateway.answer import Answer, Heading, Words
 from engine.gateway.identity.caller import Caller
@@ -13,10 +13,12 @@ from engine.gateway.merchant_bodies import RedemptionBody, read_redemption_body
 from engine.gateway.parts import GatewayParts
 from engine.gateway.refusals import Problem, refuse
 from engine.gateway.voucher_answers import redeemed, unfit
+from engine.redeeming.shops import Shops
+from engine.redeeming.steps import Done
 
 log = structlog.get_logger(__name__)
 
-_BUSY: Final = Problem("busy")
+BUSY: Final = Problem("busy")
 NOT_ITS_STORE: Final = Problem("forbidden", Words("the token does not name this store", "令牌的门店范围不包含此门店"))
 _MISTYPED: Final = {
     "character": Words("a character in it stands in no code", "含有券码中不会出现的字符"),
@@ -36,20 +38,25 @@ class RedemptionEndpoint:
         sent = read_redemption_body(body)
         if isinstance(sent, Problem):
             return refuse(sent, heading.accept_language)
-        if sent.store not in caller.stores:
-            return refuse(NOT_ITS_STORE, heading.accept_language)
-        code = typed_code(sent.code)
-        if isinstance(code, Mistyped):
-            return refuse(Problem("mistyped_code", _MISTYPED[code.what]), heading.accept_language)
-        try:
-            merchant = await self._shops.merchant_of(sent.store)
-        except LedgerError as error:
-            log.warning("stores cannot be read", error=str(error))
-            return refuse(_BUSY, heading.accept_language)
-        outcome = await self._shops.ask(_asked(sent, code, merchant))
-        if isinstance(outcome, Unfit):
-            return unfit(outcome, heading.accept_language)
-        return redeemed(outcome)
+        named = await named_by(self._shops, caller, sent.store, sent.code)
+        if isinstance(named, Problem):
+            return refuse(named, heading.accept_language)
+        outcome = await self._shops.ask(_asked(sent, *named))
+        return redeemed(outcome) if isinstance(outcome, Done) else unfit(outcome, heading.accept_language)
+
+
+async def named_by(shops: Shops, caller: Caller, store: str, typed: str) -> tuple[str, str] | Problem:
+    """The code that was typed, and the merchant of the store, which the token has to name."""
+    if store not in caller.stores:
+        return NOT_ITS_STORE
+    code = typed_code(typed)
+    if isinstance(code, Mistyped):
+        return Problem("mistyped_code", _MISTYPED[code.what])
+    try:
+        return code, await shops.merchant_of(store)
+    except LedgerError as error:
+        log.warning("stores cannot be read", error=str(error))
+        return BUSY
 
 
 def _asked(sent: RedemptionBody, code: str, merchant: str) -> Redeem:

@@ -1,11 +1,15 @@
 """What became of a till's request, as an answer."""
 
+import re
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
 
 from engine.domain.codes import grouped
 from engine.domain.redemption import Unfit, UnfitCode
+from engine.domain.voucher import Kept as VoucherKept
+from engine.domain.voucher import state_at
 from engine.gateway.answer import PRIVATE, Answer, Headers, Words
 from engine.gateway.instants import rfc3339
 from engine.gateway.refusals import Problem, refuse
@@ -21,18 +25,35 @@ _INSTANTS: Final = {
     UnfitCode.ALREADY_REDEEMED: "redeemed_at",
     UnfitCode.INVALIDATED: "invalidated_at",
     UnfitCode.LOCKED: "locked_until",
+    UnfitCode.ALREADY_REVERSED: "reversed_at",
 }
 _PAYMENT_MISSING: Final = Problem(
     "invalid_request",
     Words("this voucher is for a payment: payment_no is missing", "此券须随支付使用：缺少 payment_no"),
     {"at": "$.payment_no"},
 )
+_OWN_LOCK: Final = Words(
+    "it is this very order that holds it: pay it, or release the lock", "本订单已占用此券：请支付，或先释放"
+)
 _CANCELLED: Final = Words("the voucher was cancelled: its claim was taken back", "券已取消：该次领取已被收回")
+
+
+REDEMPTION: Final = "r"
+LOCK: Final = "l"
+REVERSAL: Final = "b"
+"""What ids begin with: of a redemption, of a lock, of a reversal, which pays back."""
+_ID: Final = re.compile("([rlb])-([0-9a-f]{32})")
 
 
 def redemption_id(step: Step) -> str:
     """The id of a redemption: unique over all merchants, and neither code nor number can be told from it."""
-    return f"r-{step.request}"
+    return f"{REDEMPTION}-{step.request}"
+
+
+def named_step(kind: str, id: str) -> str:
+    """The request behind an id of that kind; empty where it is none."""
+    found = _ID.fullmatch(id)
+    return found[2] if found and found[1] == kind else ""
 
 
 def redeemed(done: Done) -> Answer:
@@ -43,11 +64,85 @@ def redeemed(done: Done) -> Answer:
     return Answer(201, "redeemed", PRIVATE, body)
 
 
+def locked(done: Done) -> Answer:
+    """The answer to a lock; the same again where it was asked for again, whatever has become of it."""
+    body = b'{"status":"locked","lock":' + _encode(lock_object(done.step, done.kept)) + b"}"
+    if done.replayed:
+        return Answer(200, "replayed", _REPLAYED, body)
+    return Answer(201, "locked", PRIVATE, body)
+
+
+def released(lock: Step, kept: Kept) -> Answer:
+    """The answer to the end of a lock: it holds the voucher no more, whoever ended it."""
+    return Answer(200, "released", PRIVATE, b'{"status":"released","lock":' + _encode(lock_object(lock, kept)) + b"}")
+
+
+def reversed_answer(done: Done, redemption: str) -> Answer:
+    """The answer to a reversal; the same again where it was asked for again."""
+    members = reversal_object(done.step, done.kept, redemption)
+    kept: VoucherKept = "pending" if done.step.kind == "give_back" else "redeemed"
+    members["voucher"] = state_at(kept, done.period, done.step.at_ms)
+    body = b'{"status":"reversed","reversal":' + _encode(members) + b"}"
+    if done.replayed:
+        return Answer(200, "replayed", _REPLAYED, body)
+    return Answer(201, "reversed", PRIVATE, body)
+
+
+def shown(redemption: Step, kept: Kept, reversals: Sequence[Step]) -> Answer:
+    """A redemption, what was reversed of it, and what can still be."""
+    id = redemption_id(redemption)
+    left = redemption.amount - sum(each.amount for each in reversals)
+    members = {
+        "redemption": redemption_object(redemption, kept),
+        "reversals": [reversal_object(each, kept, id) for each in reversals],
+        "left": left,
+    }
+    return Answer(200, "ok", PRIVATE, _encode(members))
+
+
 def redemption_object(step: Step, kept: Kept) -> dict[str, Any]:
     """A redemption, by what the ledger remembers of it and the terms of the claim alone."""
+    return {
+        **_order_object(redemption_id(step), step, kept),
+        "payment_no": step.payment_no or None,
+        "redeemed_at": rfc3339(step.at_ms, kept.promise.timezone),
+    }
+
+
+def lock_object(step: Step, kept: Kept) -> dict[str, Any]:
+    """A lock, likewise."""
+    return {
+        **_order_object(f"{LOCK}-{step.request}", step, kept),
+        "locked_at": rfc3339(step.at_ms, kept.promise.timezone),
+        "locked_until": rfc3339(step.until_ms, kept.promise.timezone),
+    }
+
+
+def reversal_object(step: Step, kept: Kept, redemption: str) -> dict[str, Any]:
+    """A reversal, likewise. Of `amount`, `discount` was never paid; the rest is paid back."""
+    return {
+        "id": f"{REVERSAL}-{step.request}",
+        "redemption": redemption,
+        "code": step.code,
+        "store": step.store,
+        "clerk": step.clerk,
+        "request_no": step.request_no,
+        "by": step.by,
+        "completed": step.is_completed,
+        "given_back": step.kind == "give_back",
+        "reversed_at": rfc3339(step.at_ms, kept.promise.timezone),
+        "currency": kept.promise.currency,
+        "amount": step.amount,
+        "discount": step.discount,
+        "paid_back": step.amount - step.discount,
+    }
+
+
+def _order_object(id: str, step: Step, kept: Kept) -> dict[str, Any]:
+    """What a redemption and a lock have in common."""
     offer = kept.promise.offer
     return {
-        "id": redemption_id(step),
+        "id": id,
         "code": step.code,
         "code_grouped": grouped(step.code),
         "campaign": kept.campaign,
@@ -57,9 +152,7 @@ def redemption_object(step: Step, kept: Kept) -> dict[str, Any]:
         "store": step.store,
         "clerk": step.clerk,
         "order_no": step.order_no or None,
-        "payment_no": step.payment_no or None,
         "request_no": step.request_no,
-        "redeemed_at": rfc3339(step.at_ms, kept.promise.timezone),
         "currency": kept.promise.currency,
         "amount": step.amount,
         "discount": step.discount,
@@ -88,5 +181,7 @@ def problem_of(refused: Unfit) -> Problem:
         extras["short_by"] = refused.short_by
     if refused.places:
         extras["per_payment"] = refused.places
-    detail = _CANCELLED if refused.code is UnfitCode.CANCELLED else None
+    if refused.code is UnfitCode.ABOVE_REDEEMED:
+        extras["left"] = refused.left
+    detail = _CANCELLED if refused.code is UnfitCode.CANCELLED else _OWN_LOCK if refused.is_own else None
     return Problem(refused.code.value, detail, extras or None, wait_ms=refused.wait_ms)

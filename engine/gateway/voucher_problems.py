@@ -10,16 +10,6 @@ from engine.gateway.problem_kind import ProblemKind, Retry
 
 VOUCHER_KINDS: Final = (
     ProblemKind(
-        "request_no_used",
-        409,
-        True,
-        Words("This request number was used for something else", "该请求号已用于其他请求"),
-        Words(
-            "Under one `request_no` a merchant can ask for one thing. Send what was sent before, or another number.",
-            "同一商户的一个 `request_no` 只对应一个请求。请原样重发，或更换请求号。",
-        ),
-    ),
-    ProblemKind(
         "mistyped_code",
         400,
         True,
@@ -27,6 +17,36 @@ VOUCHER_KINDS: Final = (
         Words(
             "No voucher ever had this code. Compare it with the card, and type or scan it again.",
             "不存在这样的券码。请与卡包核对后重新输入或扫码。",
+        ),
+    ),
+    ProblemKind(
+        "unknown_lock",
+        404,
+        True,
+        Words("There is no such lock", "没有这笔占用"),
+        Words(
+            "No store of this token has locked a voucher under this id. Compare it with the answer to the lock.",
+            "本令牌的门店没有此编号的占用。请与占用时返回的编号核对。",
+        ),
+    ),
+    ProblemKind(
+        "unknown_redemption",
+        404,
+        True,
+        Words("There is no such redemption", "没有这笔核销"),
+        Words(
+            "No store of this token has redeemed a voucher under this id. Compare it with the redemption's answer.",
+            "本令牌的门店没有此编号的核销。请与核销时返回的编号核对。",
+        ),
+    ),
+    ProblemKind(
+        "request_no_used",
+        409,
+        True,
+        Words("This request number was used for something else", "该请求号已用于其他请求"),
+        Words(
+            "Under one `request_no` a merchant can ask for one thing. Send what was sent before, or another number.",
+            "同一商户的一个 `request_no` 只对应一个请求。请原样重发，或更换请求号。",
         ),
     ),
     ProblemKind(
@@ -139,6 +159,23 @@ VOUCHER_KINDS: Final = (
         Words(
             "`per_payment` is how many vouchers of the campaign one payment takes.",
             "每笔支付最多使用 `per_payment` 张本活动的券。",
+        ),
+    ),
+    ProblemKind(
+        "already_reversed",
+        409,
+        True,
+        Words("This redemption was refunded already", "此笔核销已全部退款"),
+        Words("All of it was paid back, the last of it at `reversed_at`.", "已全部退回，最后一次在 `reversed_at`。"),
+    ),
+    ProblemKind(
+        "above_redeemed",
+        409,
+        True,
+        Words("That is more than can be refunded", "超出可退金额"),
+        Words(
+            "`left` is what was not refunded yet of the redemption's amount, in minor units.",
+            "`left` 为该笔核销尚可退的金额（最小货币单位）。",
         ),
     ),
 )

@@ -22,6 +22,8 @@ _SQL = load_queries("voucher_steps")
 
 VoucherKey = tuple[int, str]
 """(campaign_no, code)."""
+StepKey = tuple[int, str, int]
+"""(campaign_no, code, step)."""
 
 
 class ShownLine(Struct, frozen=True):
@@ -67,6 +69,16 @@ class Step(Struct, frozen=True):
     request_no: str
     day: str
     """ISO date in the campaign's zone."""
+    until_ms: int = 0
+    """lock: its end, exclusive."""
+    of_step: int = 0
+    """release: the lock; refund, give_back: the redemption."""
+    by: str = ""
+    """refund, give_back: `merchant` or `user`, who wanted it."""
+    is_completed: bool | None = None
+    """refund, give_back: whether the order was completed."""
+    before_ms: int = 0
+    """By when of the ledger's clock the step has to be there, exclusive; 0: whenever. Of one read back, not told."""
 
     @property
     def key(self) -> VoucherKey:
@@ -135,6 +147,23 @@ async def take(ledger: Ledger, steps: Iterable[Step]) -> set[VoucherKey]:
     return {(row["campaign_no"], row["code"]) for row in rows}
 
 
+async def step_of_request(ledger: Ledger, request: str) -> Step | None:
+    """What the request of that name did, if it did anything. Raises LedgerError."""
+    row = await ledger.fetch_row(_SQL["step_of_request"], request)
+    return None if row is None else _known(row)
+
+
+async def reversals_of(ledger: Ledger, redemptions: Sequence[StepKey]) -> dict[StepKey, list[Step]]:
+    """The reversals of each of these redemptions, oldest first. Raises LedgerError."""
+    found: dict[StepKey, list[Step]] = {key: [] for key in redemptions}
+    if found:
+        columns = [list(column) for column in zip(*found, strict=True)]
+        for row in await ledger.fetch(_SQL["reversals"], *columns):
+            step = _known(row)
+            found[step.campaign_no, step.code, step.of_step].append(step)
+    return found
+
+
 async def card_standings(ledger: Ledger, keys: Sequence[VoucherKey]) -> dict[str, CardStanding]:
     """How the settled ones of these vouchers stand, by code. Raises LedgerError."""
     rows = await ledger.fetch(_SQL["standings_of_codes"], [no for no, _ in keys], [code for _, code in keys])
@@ -163,7 +192,7 @@ def _row(step: Step) -> tuple[Any, ...]:
         step.terms_version,
         step.request,
         step.digest,
-        step.request_no,
+        step.request_no or None,
         step.merchant,
         step.store,
         step.clerk,
@@ -174,6 +203,11 @@ def _row(step: Step) -> tuple[Any, ...]:
         step.discount,
         msgspec.json.encode(step.lines).decode() if step.lines else None,
         date.fromisoformat(step.day),
+        instant(step.until_ms) if step.until_ms else None,
+        step.of_step or None,
+        step.by or None,
+        step.is_completed,
+        instant(step.before_ms) if step.before_ms else None,
     )
 
 
@@ -221,6 +255,7 @@ def made_of(row: Any) -> Made | None:
         order_no=row["made_order_no"] or "",
         reason=row["made_reason"] or "",
         until_ms=unix_ms(row["made_until"]) if row["made_until"] else 0,
+        step=row["made_step"],
     )
 
 
@@ -245,6 +280,10 @@ def _known(row: Any) -> Step:
         discount=row["known_discount"] or 0,
         lines=_LINES.decode(row["known_lines"]) if row["known_lines"] else (),
         request=row["asked_request"].hex,
-        request_no=row["known_request_no"],
+        request_no=row["known_request_no"] or "",
         day="",
+        until_ms=unix_ms(row["known_until"]) if row["known_until"] else 0,
+        of_step=row["known_of_step"] or 0,
+        by=row["known_by"] or "",
+        is_completed=row["known_is_completed"],
     )

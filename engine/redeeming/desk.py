@@ -26,11 +26,12 @@ from collections.abc import Sequence
 import structlog
 
 from engine.domain.redemption import Unfit, UnfitCode
+from engine.domain.reversal import Reverse
 from engine.errors import LedgerError, LedgerRefused
 from engine.ledger.database import Ledger
 from engine.ledger.promise_book import PromiseBook, TermsKey
-from engine.ledger.voucher_steps import Entry, look_up, take
-from engine.redeeming.steps import Asked, Done, Outcome, Wanted, question_of, work_out
+from engine.ledger.voucher_steps import Entry, StepKey, look_up, reversals_of, take
+from engine.redeeming.steps import Around, Asked, Done, Nothing, Outcome, Wanted, question_of, work_out
 from engine.settings import Settings
 from engine.telemetry import REDEEM_BATCH_SIZE, REDEEM_STEP_SECONDS, REDEMPTIONS_REPEATED
 
@@ -111,14 +112,14 @@ class RedemptionDesk:
     def _gather(self) -> list[Waiting]:
         """The next batch: each voucher and each request once. What was too long in the queue is told so."""
         codes: set[str] = set()
-        requests: set[tuple[str, str]] = set()
+        requests: set[str] = set()
         batch: list[Waiting] = []
         left: list[Waiting] = []
         oldest_s = time.monotonic() - self._settings.redeem_deadline_ms / 1000
         while self._queue and len(batch) < self._settings.redeem_batch_max:
             waiting = self._queue.popleft()
             asked = waiting.asked
-            request = (asked.merchant, asked.request_no)
+            request = asked.request
             if waiting.future.done():  # the client has gone
                 continue
             if waiting.arrived_s < oldest_s:
@@ -155,13 +156,21 @@ class RedemptionDesk:
         """Tell those whose answer is known; the steps that the others want. Raises LedgerError."""
         entries = await look_up(self._ledger, [question_of(waiting.asked) for waiting in batch])
         terms = await self._book.promises(key for entry in entries if (key := _terms_key(entry)) is not None)
+        reversed_before = await reversals_of(self._ledger, _redemptions(batch, entries))
         places: dict[tuple[int | None, str, str], set[int]] = {}
         wanted = []
         for waiting, entry in zip(batch, entries, strict=True):
             asked = waiting.asked
             taken = places.setdefault((entry.campaign_no, asked.merchant, asked.payment_no), set(entry.places_taken))
             key = _terms_key(entry)
-            found = work_out(asked, entry, terms.get(key) if key else None, taken)
+            of = _redemption_of(asked, entry)
+            around = Around(terms.get(key) if key else None, taken, reversed_before[of] if of else ())
+            try:
+                found = work_out(asked, entry, around)
+            except LookupError as error:  # the others must not suffer for it
+                log.error("the ledger lacks what a voucher needs", error=str(error))
+                waiting.end(OUTCOME_UNKNOWN)
+                continue
             if isinstance(found, Wanted):
                 taken.add(found.step.payment_place)
                 wanted.append((waiting, found))
@@ -187,7 +196,7 @@ class RedemptionDesk:
         for waiting, each in wanted:
             if each.step.key in taken:
                 waiting.lost_step = 0
-                waiting.end(Done(each.step, each.kept))
+                waiting.end(Done(each.step, each.kept, each.period))
             else:
                 self._put_back(waiting)
 
@@ -224,8 +233,20 @@ def _terms_key(entry: Entry) -> TermsKey | None:
     return None
 
 
-def _may_turn_false(waiting: Waiting, entry: Entry, found: Done | Unfit) -> bool:
+def _redemption_of(asked: Asked, entry: Entry) -> StepKey | None:
+    """The redemption that this is to reverse, whose earlier reversals count."""
+    if not isinstance(asked, Reverse) or entry.standing is None:
+        return None
+    return entry.standing.campaign_no, asked.code, asked.of.step
+
+
+def _redemptions(batch: Sequence[Waiting], entries: Sequence[Entry]) -> list[StepKey]:
+    keys = (_redemption_of(waiting.asked, entry) for waiting, entry in zip(batch, entries, strict=True))
+    return [key for key in keys if key is not None]
+
+
+def _may_turn_false(waiting: Waiting, entry: Entry, found: Done | Nothing | Unfit) -> bool:
     """Whether a lost statement could still make this refusal false: its step is not taken yet, by nobody."""
-    if not waiting.lost_step or isinstance(found, Done):
+    if not waiting.lost_step or not isinstance(found, Unfit):
         return False
     return entry.standing is None or entry.standing.step < waiting.lost_step

@@ -5,8 +5,8 @@ import structlog
 from engine.domain.redemption import Unfit, UnfitCode
 from engine.errors import HotStoreError, LedgerError
 from engine.ledger.database import Ledger
-from engine.ledger.promise_book import PromiseBook
-from engine.ledger.voucher_steps import look_up
+from engine.ledger.promise_book import Kept, PromiseBook
+from engine.ledger.voucher_steps import Step, look_up, reversals_of, step_of_request
 from engine.redeeming.arrivals import Arrivals
 from engine.redeeming.desk import BUSY, RedemptionDesk
 from engine.redeeming.steps import Asked, Outcome, question_of
@@ -28,6 +28,22 @@ class Shops:
     async def merchant_of(self, store: str) -> str:
         """The merchant of that store; empty where no campaign has it. Raises LedgerError."""
         return await self._book.merchant_of(store)
+
+    async def find(self, request: str) -> tuple[Step, Kept] | None:
+        """What the request of that name did, with the terms that it read; None where it did nothing.
+
+        Raises LedgerError.
+        """
+        step = await step_of_request(self._ledger, request)
+        if step is None:
+            return None
+        key = (step.campaign_no, step.offer_no, step.terms_version)
+        return step, (await self._book.promises([key]))[key]
+
+    async def reversals(self, redemption: Step) -> list[Step]:
+        """The reversals of a redemption, oldest first. Raises LedgerError."""
+        key = (redemption.campaign_no, redemption.code, redemption.step)
+        return (await reversals_of(self._ledger, [key]))[key]
 
     async def ask(self, asked: Asked) -> Outcome:
         """What becomes of what a till asks for. A code that is not in the books is unknown only once the ledger has all

@@ -9,8 +9,10 @@ from engine.gateway.openapi.headers import EVERYWHERE, HEADERS, PARAMETERS, head
 from engine.gateway.openapi.operation import CHAPTERS, NEEDS, Content, Operation, Success, Who
 from engine.gateway.openapi.operations import OPERATIONS, refusals_of
 from engine.gateway.openapi.ops_shapes import OPS_SHAPES
+from engine.gateway.openapi.ops_voucher_operations import OPS_VOUCHER_SHAPES
 from engine.gateway.openapi.page_shapes import PAGE_SHAPES
 from engine.gateway.openapi.problem_shapes import body_shape, camel, problem_example, problem_shapes
+from engine.gateway.openapi.quote_shapes import QUOTE_SHAPES
 from engine.gateway.openapi.report_shapes import REPORT_SHAPES
 from engine.gateway.openapi.shapes import identifier, text
 from engine.gateway.openapi.shop_shapes import SHOP_SHAPES
@@ -50,6 +52,16 @@ _PATH_PARAMETERS: Final[dict[str, dict[str, Any]]] = {
         "schema": text(),
         "example": "7ZZS5N2CNT5750W5",
     },
+    "redemption": {
+        "description": "Id of a redemption, as its answer has it",
+        "schema": text(),
+        "example": "r-" + "934999ef" * 4,
+    },
+    "lock": {
+        "description": "Id of a lock, as its answer has it",
+        "schema": text(),
+        "example": "l-" + "934999ef" * 4,
+    },
     "slug": {
         "description": "A problem's code with `-` for `_`",
         "schema": text(enum=[kind.slug for kind in KINDS.values()]),
@@ -80,8 +92,10 @@ def build_document() -> dict[str, Any]:
                 **CLAIM_SHAPES,
                 **CARD_SHAPES,
                 **SHOP_SHAPES,
+                **QUOTE_SHAPES,
                 **PAGE_SHAPES,
                 **OPS_SHAPES,
+                **OPS_VOUCHER_SHAPES,
                 **REPORT_SHAPES,
                 **problem_shapes(),
             },

@@ -7,6 +7,7 @@ from engine.gateway.openapi.operation import Operation
 from tests.gateway.drop import Drop, Reply
 
 ADDRESSES = {"wave": "one-open", "campaign": "one", "slug": "sold-out", "code": "7ZZS5N2CNT5750W5"}
+ADDRESSES |= {"redemption": "r-" + "0" * 32, "lock": "l-" + "0" * 32}
 
 
 def address(operation: Operation, **other: str) -> str:
