@@ -61,13 +61,8 @@ async def wave_bytes(redis: BenchRedis, wave: WaveAt) -> int:
 
     `used_memory` would not do: buffers of connections come and go by the megabyte, with the load.
     """
-    found, total = b"0", 0
-    while True:
-        found, keys = await redis.command("SCAN", found, "MATCH", f"{{{wave.id}[/}}]*", "COUNT", 1_000)
-        for key in keys:
-            total += await redis.command("MEMORY", "USAGE", key) or 0
-        if found == b"0":
-            return total
+    keys = await redis.command("KEYS", f"{{{wave.id}[/}}]*")  # a few keys, however large
+    return sum([await redis.command("MEMORY", "USAGE", key) or 0 for key in keys])
 
 
 async def _redis(redis: BenchRedis, wave: WaveAt) -> dict[str, float]:
