@@ -10,11 +10,19 @@ import msgspec
 from loadtests.open_loop.loop import Load, OpenLoop
 
 
+def _request_of(line: bytes, body: bytes) -> bytes:
+    """What a user sends behind what all of them send alike."""
+    header, _, own = line.partition(b"\t")
+    body = own or body
+    kind = b"Content-Type: application/json\r\n" if body else b""
+    return b"%s\r\n%sContent-Length: %d\r\n\r\n%s" % (header, kind, len(body), body)
+
+
 def main() -> int:
     """Run; 0, or 3 where nobody answers there."""
     parser = argparse.ArgumentParser(prog="python -m loadtests.open_loop", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--port", type=int, required=True, help="on 127.0.0.1")
-    parser.add_argument("--users", type=Path, required=True, help="a file with a header line for each user")
+    parser.add_argument("--users", type=Path, required=True, help="a file: a header line each, tab and own body")
     parser.add_argument("--path", required=True, help="that each of them posts to, once")
     parser.add_argument("--body", default="")
     parser.add_argument("--rate", type=float, required=True, help="requests a second")
@@ -24,13 +32,12 @@ def main() -> int:
     parser.add_argument("--page", default="", help="that every connection gets once before the load begins")
     options = parser.parse_args()
     body = options.body.encode()
-    kind = b"Content-Type: application/json\r\n" if body else b""
     greeting = b"GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" % options.page.encode() if options.page else b""
     load = Load(
         port=options.port,
-        users=options.users.read_bytes().splitlines(),
+        users=[_request_of(line, body) for line in options.users.read_bytes().splitlines()],
         before=b"POST %s HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: application/json\r\n" % options.path.encode(),
-        after=b"\r\n%sContent-Length: %d\r\n\r\n%s" % (kind, len(body), body),
+        after=b"",
         rate=options.rate,
         connections=options.connections,
         begin_at_s=options.begin_at,

@@ -22,7 +22,7 @@ _CONNECT_S: Final = 5.0
 
 
 class Load(Struct, frozen=True):
-    """What to send: `before` + a user's line + `after`, each user once, at that rate."""
+    """What to send: `before` + what is a user's own + `after`, each user once, at that rate."""
 
     port: int
     users: Sequence[bytes]
