@@ -161,8 +161,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     code_guesses_burst: Annotated[int, Meta(ge=1, le=1_000_000)] = 20
     """And at once: a till with a bad scanner at noon, or all tills of a chain in a minute."""
     user_guesses_per_second: Annotated[float, Meta(ge=0, le=100_000)] = 10
-    """The same of users for whom there is nothing to quote. Most who pay hold no voucher: a large store asks for a few of
-    them a second."""
+    """The same of users for whom there is nothing to quote. Most who pay hold no voucher: a large store asks for a few
+    of them a second."""
     user_guesses_burst: Annotated[int, Meta(ge=1, le=1_000_000)] = 200
     address_requests_per_second: Annotated[float, Meta(ge=0, le=1_000_000)] = 0
     """The same of one address, for every request. 0, no limit: a mobile carrier puts thousands of users behind one."""

@@ -21,6 +21,7 @@ from engine.claiming.clock import StoreClock
 from engine.claiming.desks import Desks
 from engine.claiming.figures import BoardFigures
 from engine.claiming.holdings import Holdings
+from engine.claiming.live_campaigns import LiveCampaigns
 from engine.claiming.settled import SettledWatch
 from engine.domain.campaign import Campaign
 from engine.domain.tickets import TicketBook
@@ -42,7 +43,9 @@ from engine.ledger.watch import LedgerWatch
 from engine.readiness import announce_ready
 from engine.redeeming.arrivals import Arrivals
 from engine.redeeming.desk import RedemptionDesk
+from engine.redeeming.quoting import Quoting
 from engine.redeeming.shops import Shops
+from engine.reporting.statement import late_ms, statement_on
 from engine.reporting.wave_report import report_on
 from engine.scheduling.operations import Operations
 from engine.scheduling.performing import Actor
@@ -179,6 +182,9 @@ def gateway_services(stores: Stores, settings: Settings) -> list[Service]:
         holdings=holdings,
         card_pack=CardPack(holdings.of, stores.ledger, book),
         shops=Shops(stores.ledger, book, redemption_desk, arrivals),
+        quoting=Quoting(
+            stores.ledger, stores.hot_store, book, arrivals, LiveCampaigns(stores.hot_store, board).of_merchant
+        ),
         tickets=TicketBook(keyring.ticket_keys),
         tokens=tokens.reader,
         ops=ops_part(stores, settings),
@@ -202,6 +208,7 @@ def ops_part(stores: Stores, settings: Settings) -> OpsPart:
         plan=lambda campaign: plan_campaign(ledger, campaign),
         apply=apply,
         audit=lambda campaign, wave: audit(ledger, stores.hot_store, campaign, wave),
+        statement=lambda wanted: statement_on(ledger, wanted, late_ms(settings)),
         report=lambda wave: report_on(ledger, stores.hot_store, wave, unload_after_ms=unload_after_ms),
     )
 

@@ -14,6 +14,7 @@ from engine.cli.quarantine import quarantine
 from engine.cli.rehearse import rehearse
 from engine.cli.report import report
 from engine.cli.roles import gateway, migrate, steward, up, writer
+from engine.cli.statement import statement
 from engine.cli.stop import start_all, stop_all
 from engine.cli.tokens import tickets, token
 from engine.cli.trail import trail
@@ -40,6 +41,7 @@ for command in (
     rehearse,
     audit,
     report,
+    statement,
     quarantine,
     trail,
     token,

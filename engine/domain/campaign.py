@@ -103,6 +103,9 @@ class Offer(Struct, frozen=True):
     price: int | None = None
     percent_off: int | None = None
     max_discount: int | None = None
+    funder: str | UnsetType = UNSET
+    """Who pays for the discounts: what statements are summed up by. Where it is unset it is not encoded, so that
+    promises made before there was such a thing keep their hashes."""
 
     @property
     def value(self) -> int:

@@ -23,6 +23,7 @@ from engine.gateway.refusals import Problem, refuse
 from engine.gateway.requests import TOO_LARGE, expect_within, heading_of, read_body, response_of
 from engine.gateway.reversals import ReversalEndpoint
 from engine.gateway.sending import Sender
+from engine.gateway.statements import StatementEndpoint
 
 WithBody = Callable[[web.Request, Caller, Heading, bytes], Awaitable[Answer]]
 WithoutBody = Callable[[web.Request, Caller, Heading], Awaitable[Answer]]
@@ -144,4 +145,10 @@ def add_merchant_routes(
         "/v1/merchant/quotes",
         lambda _request, caller, heading, body: quotes.quotes(caller, heading, body),
         guessed="user",
+    )
+    statements = StatementEndpoint(parts, doorkeeper)
+    routes.see(
+        "statement",
+        "/v1/merchant/statements",
+        lambda request, caller, heading: statements.of_merchant(caller, list(request.query.items()), heading),
     )

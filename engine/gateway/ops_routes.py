@@ -21,6 +21,7 @@ from engine.gateway.parts import GatewayParts
 from engine.gateway.refusals import Problem, refuse
 from engine.gateway.requests import TOO_LARGE, expect_within, heading_of, read_body, response_of
 from engine.gateway.sending import Sender
+from engine.gateway.statements import StatementEndpoint
 
 BODY_DEADLINE_S: Final = 30.0
 """A campaign with its lists over a slow line: 4 MiB in 30 seconds are 140 kB a second."""
@@ -74,7 +75,7 @@ def add_ops_routes(app: web.Application, parts: GatewayParts, doorkeeper: Doorke
     """Add `/v1/ops/…`."""
     routes = _Routes(app, parts.settings.ops_body_bytes_max, doorkeeper, sender)
     acts, campaigns = ActsEndpoint(parts, doorkeeper), CampaignsEndpoint(parts, doorkeeper)
-    reports = ReportEndpoint(parts, doorkeeper)
+    reports, statements = ReportEndpoint(parts, doorkeeper), StatementEndpoint(parts, doorkeeper)
     see, act = routes.see, routes.act
 
     def act_on_wave(name: str) -> WithBody:
@@ -103,6 +104,11 @@ def add_ops_routes(app: web.Application, parts: GatewayParts, doorkeeper: Doorke
     see(
         "/v1/ops/waves/{wave}/report",
         lambda request: reports.report(request.match_info["wave"], heading_of(request)),
+        has_head=False,  # likewise
+    )
+    see(
+        "/v1/ops/statements",
+        lambda request: statements.of_all(list(request.query.items()), heading_of(request)),
         has_head=False,  # likewise
     )
     for name in acts.acts:

@@ -16,8 +16,10 @@ from engine.domain.verdict import Verdict
 from engine.gateway.identity.tokens import TokenReader
 from engine.ledger.campaigns import Applied
 from engine.ledger.plans import Plan
+from engine.redeeming.quoting import Quoting
 from engine.redeeming.shops import Shops
 from engine.reporting.report import WaveReport
+from engine.reporting.statement import Statement, TooManyRows, Wanted
 from engine.scheduling.operations import Operations
 from engine.scheduling.performing import Actor
 from engine.settings import Settings
@@ -98,6 +100,8 @@ class OpsPart(Struct, frozen=True):
     """With the revision that the campaign has to be at, or None."""
     audit: Callable[[str, str], Awaitable[Verdict]]
     """Of a campaign and a wave."""
+    statement: Callable[[Wanted], Awaitable[Statement | TooManyRows]]
+    """What vouchers came to in shops. Raises LedgerError."""
     report: Callable[[str], Awaitable[WaveReport]]
     """On a wave. Raises UnknownWave or LedgerError; a hot store that is away is said in the report."""
 
@@ -111,6 +115,7 @@ class GatewayParts(Struct, frozen=True):
     holdings: HoldingsPart
     card_pack: CardPack
     shops: Shops
+    quoting: Quoting
     tickets: TicketBook
     tokens: TokenReader
     ops: OpsPart

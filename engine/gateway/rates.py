@@ -76,6 +76,27 @@ class Buckets:
             self._full_at_s.move_to_end(name)
         return 0.0
 
+    def lacks(self, name: str) -> float:
+        """Seconds until there is a token, 0.0 where there is one; nothing is taken."""
+        now_s = self._monotonic_s()
+        wait_s = self._full_at_s.get(name, now_s) + self._token_s - now_s - self._deepest_s
+        if wait_s <= 0:
+            return 0.0
+        self._refused.inc()
+        return wait_s + _ROUNDING_S
+
+    def owe(self, name: str, debt_s_max: float) -> None:
+        """Take a token whether there is one or not: who has none owes it, and has to wait until it is there too, at
+        most `debt_s_max` seconds."""
+        now_s = self._monotonic_s()
+        known_s = self._full_at_s.get(name)
+        full_at_s = (now_s if known_s is None or known_s < now_s else known_s) + self._token_s
+        self._full_at_s[name] = min(full_at_s, now_s + self._deepest_s - self._token_s + debt_s_max)
+        if known_s is None:
+            self._make_room(now_s)
+        else:
+            self._full_at_s.move_to_end(name)
+
     def give_back(self, name: str, share: float) -> None:
         """Put that share of a token back."""
         full_at_s = self._full_at_s.get(name)

@@ -40,12 +40,15 @@ class HeldVouchers(Struct, frozen=True):
 
 
 async def held_vouchers(
-    ledger: Ledger, account: str, merchant: str, payment_no: str, campaign_nos: Sequence[int]
+    ledger: Ledger, account: str, merchant: str, store: str, payment_no: str, campaign_nos: Sequence[int]
 ) -> HeldVouchers:
-    """The vouchers of that account for that merchant, at most HELD_VOUCHERS_MAX. Raises LedgerError."""
+    """The vouchers of that account for that merchant, at most HELD_VOUCHERS_MAX. Raises LedgerError.
+
+    `store` is the merchant's now; terms that name it are its business, whoever it belonged to then.
+    """
     asked = lookup_text(account)  # of a text that no column could hold, nothing is found
     rows = await ledger.fetch(
-        _SQL["of_account_at_merchant"], asked, merchant, payment_no, HELD_VOUCHERS_MAX, list(campaign_nos)
+        _SQL["of_account_at_merchant"], asked, merchant, store, payment_no, HELD_VOUCHERS_MAX, list(campaign_nos)
     )
     cursors = msgspec.json.decode(rows[0]["cursors"] or "{}", type=dict[int, tuple[int, int]])
     found = [row for row in rows if row["asked_code"] is not None]

@@ -73,7 +73,8 @@ def offer(each: Offer) -> str:
     amounts = {name: getattr(each, name) for name in ("face", "min_spend", "price", "percent_off", "max_discount")}
     parts = [f"{name} {amount}" for name, amount in amounts.items() if amount is not None]
     stores = "1 store" if len(each.stores) == 1 else f"{len(each.stores)} stores"
-    return ", ".join([f"{each.title} ({each.kind})", *parts, stores])
+    funder = [f"paid for by {each.funder}"] if each.funder else []
+    return ", ".join([f"{each.title} ({each.kind})", *parts, stores, *funder])
 
 
 def wave(each: Wave, timezone: str) -> str:

@@ -13,7 +13,7 @@ import structlog
 from msgspec import Struct
 
 from engine.domain.discount import Quote, best_first
-from engine.domain.redemption import Fit, Line, Redeem, Standing, Unfit, decide
+from engine.domain.redemption import Fit, Line, Redeem, Standing, Unfit, UnfitCode, decide
 from engine.errors import HotStoreError
 from engine.hotstore.store import HotStore
 from engine.hotstore.view import last_decision
@@ -24,8 +24,11 @@ from engine.redeeming.arrivals import Arrivals
 
 log = structlog.get_logger(__name__)
 
-LiveCampaigns = Callable[[str], Awaitable[list[tuple[int, str]]]]
-"""(number, id) of the campaigns in the hot store that are good at a merchant. Raises HotStoreError."""
+LiveCampaigns = Callable[[str, str], Awaitable[list[tuple[int, str]]]]
+"""(number, id) of the campaigns in the hot store that concern a merchant and its store. Raises HotStoreError."""
+
+Places = dict[tuple[int, str], tuple[int, int] | None]
+"""Campaigns by (number, id), each with (epoch, number) of its last decision; None where it left the hot store."""
 
 _ITS_OWN: Final = "-"
 """Stands for the number of a payment that is still to come: a new one, with no voucher on it."""
@@ -83,7 +86,7 @@ class Quoting:
         Where the hot store cannot say what was claimed last, or the ledger does not get it in time, the answer is not
         complete; what it says is true all the same.
         """
-        decided = await self._decided(asked.merchant)
+        decided = await self._decided(asked)
         held = await self._look(asked, decided or {})
         is_complete = decided is not None
         behind = [campaign for campaign, place in (decided or {}).items() if _is_behind(held, campaign, place)]
@@ -102,14 +105,14 @@ class Quoting:
             is_complete=is_complete and not held.has_quarantined,
         )
 
-    async def _look(self, asked: AskQuotes, campaigns: dict[tuple[int, str], tuple[int, int] | None]) -> HeldVouchers:
+    async def _look(self, asked: AskQuotes, campaigns: Places) -> HeldVouchers:
         numbers = [no for no, _ in campaigns]
-        return await held_vouchers(self._ledger, asked.account, asked.merchant, asked.payment_no, numbers)
+        return await held_vouchers(self._ledger, asked.account, asked.merchant, asked.store, asked.payment_no, numbers)
 
-    async def _decided(self, merchant: str) -> dict[tuple[int, str], tuple[int, int] | None] | None:
+    async def _decided(self, asked: AskQuotes) -> Places | None:
         """The last decision of each live campaign of that merchant; None where the hot store cannot be asked."""
         try:
-            live = await self._live_campaigns(merchant)
+            live = await self._live_campaigns(asked.merchant, asked.store)
             places = await asyncio.gather(*(last_decision(self._store, campaign) for _, campaign in live))
         except HotStoreError as error:
             log.warning("quotes may lack what is not settled yet", error=str(error))
@@ -131,7 +134,9 @@ class Quoting:
         for each in held.vouchers:
             standing = each.standing
             kept = terms[standing.campaign_no, standing.offer_no, standing.terms_version]
-            quoted.append(Quoted(standing, kept, decision_on(asked, each, kept, held.now_ms)))
+            decision = decision_on(asked, each, kept, held.now_ms)
+            if not (isinstance(decision, Unfit) and decision.code is UnfitCode.OTHER_MERCHANT):
+                quoted.append(Quoted(standing, kept, decision))
         return quoted
 
 

@@ -2,6 +2,8 @@
 
 from typing import cast, get_args
 
+from msgspec import UNSET
+
 from engine.domain.campaign import Offer, OfferKind, Store
 from engine.scheduling.mistakes import shown
 from engine.scheduling.places import LABEL_CHARACTERS_MAX, Place, flaw_of_id
@@ -26,7 +28,7 @@ KINDS: dict[OfferKind, tuple[dict[str, str], tuple[str, ...]]] = {
 }
 """What each kind must have (with an example) and may have, beside what all offers have."""
 AMOUNT_KEYS = ("face", "min_spend", "price", "percent_off", "max_discount")
-OFFER_KEYS = ("id", "title", "category", "kind", *AMOUNT_KEYS, "stores")
+OFFER_KEYS = ("id", "title", "category", "kind", *AMOUNT_KEYS, "stores", "funder")
 STORE_EXAMPLE = "mall-001: {title: 武商广场, merchant: m-01, city: 武汉}"
 _OFFER_EXAMPLE = "{id: mall-50, title: 商场消费券 50 元, kind: threshold, face: 5000, min_spend: 15000, stores: all}"
 
@@ -92,9 +94,12 @@ def _offer(place: Place, stores: dict[str, Store | None] | None, ids: dict[str, 
     kind = cast(OfferKind | None, found["kind"].choice(KINDS) if "kind" in found else None)
     amounts = _amounts(place, found, kind)
     taking = _stores_of(found["stores"], stores) if "stores" in found else None
+    funder = found["funder"].text(LABEL_CHARACTERS_MAX, "湖北省商务厅") if "funder" in found else UNSET
     if offer is None or title is None or category is None or kind is None or amounts is None or taking is None:
         return None
-    return Offer(id=offer, title=title, kind=kind, stores=taking, category=category, **amounts)
+    if funder is None:
+        return None
+    return Offer(id=offer, title=title, kind=kind, stores=taking, category=category, funder=funder, **amounts)
 
 
 def _id(place: Place, ids: dict[str, Place]) -> str | None:

@@ -125,6 +125,9 @@ RATE_BUCKETS: Final = Gauge(
     ["per"],
     multiprocess_mode="livesum",
 )
+GUESSES: Final = Counter(
+    "dropwave_guesses", "Codes that nobody was given and users who hold nothing, as tills asked for them.", ["what"]
+)
 TOKEN_CACHE_LOOKUPS: Final = Counter(
     "dropwave_token_cache_lookups", "Bearer tokens looked up among those verified before: hit or miss.", ["outcome"]
 )

@@ -16,6 +16,7 @@ from engine.gateway.openapi.quote_shapes import QUOTE_SHAPES
 from engine.gateway.openapi.report_shapes import REPORT_SHAPES
 from engine.gateway.openapi.shapes import identifier, text
 from engine.gateway.openapi.shop_shapes import SHOP_SHAPES
+from engine.gateway.openapi.statement_shapes import STATEMENT_SHAPES
 from engine.gateway.problems import KINDS
 
 VERSION: Final = "1.1.0"
@@ -93,6 +94,7 @@ def build_document() -> dict[str, Any]:
                 **CARD_SHAPES,
                 **SHOP_SHAPES,
                 **QUOTE_SHAPES,
+                **STATEMENT_SHAPES,
                 **PAGE_SHAPES,
                 **OPS_SHAPES,
                 **OPS_VOUCHER_SHAPES,

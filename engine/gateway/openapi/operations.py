@@ -8,15 +8,19 @@ from engine.gateway.openapi.claim_operations import CLAIM_OPERATIONS
 from engine.gateway.openapi.operation import Operation, Who
 from engine.gateway.openapi.ops_operations import OPS_OPERATIONS
 from engine.gateway.openapi.page_operations import PAGE_OPERATIONS
+from engine.gateway.openapi.quote_operations import QUOTE_OPERATIONS
 from engine.gateway.openapi.shop_operations import SHOP_OPERATIONS
+from engine.gateway.openapi.statement_operations import STATEMENT_OPERATIONS
 from engine.gateway.problems import KINDS
 
 OPERATIONS: Final[tuple[Operation, ...]] = (
     *CLAIM_OPERATIONS,
     *CARD_OPERATIONS,
     *SHOP_OPERATIONS,
+    *QUOTE_OPERATIONS,
     *PAGE_OPERATIONS,
     *OPS_OPERATIONS,
+    *STATEMENT_OPERATIONS,
 )
 
 BEFORE_ROUTING: Final = frozenset({"headers_too_large", "timeout", "busy"})

@@ -60,6 +60,7 @@ create index voucher_steps_of_statement on voucher_steps (merchant, day, store)
 -- A till may be shown a code that is in quarantine.
 create index quarantine_of_code on quarantine (campaign_no, code);
 
--- Whose stores take it: what a till is shown of a user's vouchers are those of its merchant alone.
+-- Which stores take it, and whose they are: what a till is shown of a user's vouchers are those of its merchant alone.
 alter table terms
+    add column stores jsonb not null generated always as (promise -> 'offer' -> 'stores') stored,
     add column merchants jsonb not null generated always as (jsonb_path_query_array(promise, '$.stores.*.merchant')) stored;

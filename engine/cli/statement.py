@@ -1,0 +1,99 @@
+"""`dropwave statement`: what vouchers came to in shops, by merchant, store and day."""
+
+import sys
+from collections.abc import AsyncIterator
+from datetime import date, datetime, timedelta
+from typing import Final
+
+import click
+from msgspec.structs import replace
+
+from engine.cli.options import json_option, on_installation, print_json, print_table
+from engine.errors import UsageError
+from engine.gateway.statement_objects import row_members, statement_csv
+from engine.ledger.database import Ledger
+from engine.ledger.promise_book import PromiseBook
+from engine.reporting.statement import StatementRow, TooManyRows, Wanted, late_ms, statement_on
+from engine.settings import Settings
+from engine.wiring import ledger_only
+
+_ROWS_A_DAY_MAX: Final = 1_000_000
+"""More than stores times campaigns there can be; what comes day by day is held in memory for one day."""
+_COLUMNS: Final = (
+    *("day", "merchant", "store", "campaign", "funder", "currency", "line"),
+    *("redemptions", "given_back", "refunded", "amount", "discount", "taken_back", "net_discount"),
+)
+_DAY: Final = click.DateTime(formats=["%Y-%m-%d"])
+
+
+@click.command()
+@click.option("--from", "first", type=_DAY, required=True, metavar="DAY", help="The first day, like 2026-11-01.")
+@click.option("--to", "last", type=_DAY, metavar="DAY", help="The last day, included (default: that one day).")
+@click.option("--store", "stores", multiple=True, help="Of this store alone; can be given again.")
+@click.option("--merchant", "merchants", multiple=True, help="Of this merchant alone; can be given again.")
+@click.option("--lines", "by_line", is_flag=True, help="A row for each line of the orders.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV, day by day as it is read.")
+@json_option
+@on_installation
+async def statement(
+    settings: Settings,
+    first: datetime,
+    last: datetime | None,
+    stores: tuple[str, ...],
+    merchants: tuple[str, ...],
+    by_line: bool,
+    as_json: bool,
+    as_csv: bool,
+) -> None:
+    """Settle up: redemptions, reversals and discounts by day, merchant, store, campaign and funder.
+
+    The sums are the ledger's, to the last minor unit; a day is one of the campaign's zone. A day that is not over
+    is marked. Changes nothing.
+    """
+    if as_json and as_csv:
+        raise UsageError("--json and --csv: which one?")
+    if stores and merchants:
+        raise UsageError("--store and --merchant: which one?")
+    wanted = Wanted(first.date(), (last or first).date(), merchants=merchants or None, by_line=by_line)
+    if wanted.last < wanted.first:
+        raise UsageError("--to is before --from")
+    rows: list[StatementRow] = []
+    async with ledger_only(settings) as ledger:
+        if as_csv:
+            sys.stdout.write(statement_csv([]))
+        async for found in _by_day(ledger, await _of_stores(ledger, wanted, stores), late_ms(settings)):
+            if as_csv:
+                sys.stdout.write(statement_csv(found, has_header=False))
+            else:
+                rows.extend(found)
+    if as_json:
+        print_json({"from": str(wanted.first), "to": str(wanted.last), "rows": [row_members(row) for row in rows]})
+    elif not as_csv:
+        print_table(list(_COLUMNS), [_shown(row) for row in rows], empty="Nothing was redeemed or reversed.")
+
+
+async def _of_stores(ledger: Ledger, wanted: Wanted, stores: tuple[str, ...]) -> Wanted:
+    """The same of these stores; of all where there are none."""
+    book = PromiseBook(ledger)
+    owners = [await book.merchant_of(store) for store in stores]
+    for store, merchant in zip(stores, owners, strict=True):
+        if not merchant:
+            raise UsageError(f"no campaign has a store {store}")
+    return replace(wanted, merchants=tuple(owners), stores=stores) if stores else wanted
+
+
+async def _by_day(ledger: Ledger, wanted: Wanted, late_ms: int) -> AsyncIterator[tuple[StatementRow, ...]]:
+    """The rows, a day at a time."""
+    day: date = wanted.first
+    while day <= wanted.last:
+        found = await statement_on(ledger, replace(wanted, first=day, last=day), late_ms, _ROWS_A_DAY_MAX)
+        if isinstance(found, TooManyRows):
+            raise UsageError(f"more than {found.rows_max:,} rows on {day}: name stores or merchants")
+        yield found.rows
+        day += timedelta(days=1)
+
+
+def _shown(row: StatementRow) -> list[str]:
+    cells = row_members(row)
+    cells["day"] += " (going on)" if row.is_going_on else ""
+    return [f"{cell:,}" if isinstance(cell, int) else str(cell or "") for cell in (cells[name] for name in _COLUMNS)]
