@@ -6,9 +6,12 @@
     │   ├── CampaignFileError a campaign file was refused; carries every mistake
     │   ├── RevisionMoved     the campaign was applied by somebody else in between
     │   ├── UnknownWave       no wave has that id
-    │   └── UnknownOffer      the wave has no offer of that id
+    │   ├── UnknownOffer      the wave has no offer of that id
+    │   ├── MistypedCode      no voucher ever had that code
+    │   └── UnknownVoucher    nobody was given that code
     ├── CannotRun             the surroundings do not allow it: port, disk, wheel, server (exit 3)
-    │   └── AckImpossible     the servers cannot keep the `ack` that was asked for
+    │   ├── AckImpossible     the servers cannot keep the `ack` that was asked for
+    │   └── NotSettledYet     the ledger may lack what was claimed a moment ago
     ├── HotStoreError         Redis did not do what was asked
     │   ├── HotStoreUnavailable   surely nothing was done: not connected, refused, loading
     │   │   └── WritesRefused         because it takes no writes now: full, without its replicas, a failing disk
@@ -82,12 +85,24 @@ class UnknownOffer(UsageError):
     """The wave has no offer of that id; the message names those that it has."""
 
 
+class MistypedCode(UsageError):
+    """What was typed is the code of no voucher that ever was."""
+
+
+class UnknownVoucher(UsageError):
+    """No voucher has that code, and the ledger has all that was claimed."""
+
+
 class CannotRun(DropwaveError):
     """The surroundings do not allow it. The message names the way out."""
 
 
 class AckImpossible(CannotRun):
     """The servers' settings cannot keep the promised `ack`; names setting, value found, value needed."""
+
+
+class NotSettledYet(CannotRun):
+    """The voucher is not in the ledger, and may be on its way there: do it again in a few seconds."""
 
 
 class HotStoreError(DropwaveError):

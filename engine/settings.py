@@ -218,8 +218,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     steward_pass_ms: Milliseconds = 200
     """Pause between two looks of the steward at what has to be put, closed or recovered."""
     expiry_pass_ms: Milliseconds = 600_000
-    """Rest of the job that writes down what has expired, between two passes over all vouchers. Reports alone look at what
-    it writes."""
+    """Rest of the job that writes down what has expired, between two passes over all vouchers. Reports alone look at
+    what it writes."""
     unload_after_ms: Annotated[int, Meta(ge=0)] = 7 * 24 * 3_600_000
     """A campaign leaves the hot store this long after its last wave closed; the ledger answers from then on."""
 

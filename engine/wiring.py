@@ -45,6 +45,7 @@ from engine.redeeming.arrivals import Arrivals
 from engine.redeeming.desk import RedemptionDesk
 from engine.redeeming.quoting import Quoting
 from engine.redeeming.shops import Shops
+from engine.redeeming.taking_back import TakingBack
 from engine.reporting.statement import late_ms, statement_on
 from engine.reporting.wave_report import report_on
 from engine.scheduling.operations import Operations
@@ -52,6 +53,7 @@ from engine.scheduling.performing import Actor
 from engine.scheduling.steward import Steward
 from engine.service import Service
 from engine.settings import Settings
+from engine.settling.expiry import ExpiryJob
 from engine.settling.lag import LagWatch
 from engine.settling.quarantine import QuarantineWatch
 from engine.settling.recovery import Recovery
@@ -180,21 +182,21 @@ def gateway_services(stores: Stores, settings: Settings) -> list[Service]:
         desks=desks,
         board=board,
         holdings=holdings,
-        card_pack=CardPack(holdings.of, stores.ledger, book),
+        card_pack=CardPack(holdings.newest, arrivals.wait, stores.ledger, book),
         shops=Shops(stores.ledger, book, redemption_desk, arrivals),
         quoting=Quoting(
             stores.ledger, stores.hot_store, book, arrivals, LiveCampaigns(stores.hot_store, board).of_merchant
         ),
         tickets=TicketBook(keyring.ticket_keys),
         tokens=tokens.reader,
-        ops=ops_part(stores, settings),
+        ops=ops_part(stores, settings, TakingBack(stores.ledger, book, arrivals)),
         can_acknowledge=lambda: keeps_promise() and (settings.ack != "settled" or ledger_watch.ready),
     )
     # The desks hear from the board's first reading; the server comes last and goes first.
     return [desks, redemption_desk, board, tokens, promise_watch, ledger_watch, Gateway(parts)]
 
 
-def ops_part(stores: Stores, settings: Settings) -> OpsPart:
+def ops_part(stores: Stores, settings: Settings, taking_back: TakingBack) -> OpsPart:
     """What operators reach through a gateway."""
     ledger = stores.ledger
     unload_after_ms = settings.unload_after_ms
@@ -210,13 +212,15 @@ def ops_part(stores: Stores, settings: Settings) -> OpsPart:
         audit=lambda campaign, wave: audit(ledger, stores.hot_store, campaign, wave),
         statement=lambda wanted: statement_on(ledger, wanted, late_ms(settings)),
         report=lambda wave: report_on(ledger, stores.hot_store, wave, unload_after_ms=unload_after_ms),
+        taking_back=taking_back,
     )
 
 
 def writer_services(stores: Stores, settings: Settings) -> list[Service]:
-    """The writer, how far the ledger is behind, and what it refused."""
+    """The writer, how far the ledger is behind, what it refused, and the job that writes down what has expired."""
     watches: list[Service] = [LagWatch(stores.hot_store), QuarantineWatch(stores.ledger)]
-    return [*watches, Writer(stores.ledger, stores.hot_store, settings)]
+    writer = Writer(stores.ledger, stores.hot_store, settings)
+    return [*watches, writer, ExpiryJob(stores.ledger, settings, lambda: writer.leads)]
 
 
 def steward_services(stores: Stores, settings: Settings) -> list[Service]:

@@ -142,6 +142,11 @@ class Board:
         """Whether that campaign should be in the hot store now; where it is not, it is being loaded."""
         return catalogue.belongs_in_hot_store(self.store_time_ms(), self._settings.unload_after_ms)
 
+    @property
+    def unload_after_ms(self) -> int:
+        """How long a campaign stays in the hot store after its last close."""
+        return self._settings.unload_after_ms
+
     def epoch(self, campaign: str) -> int | None:
         """The epoch in which that campaign was last seen."""
         shard = self._shards.get(campaign)

@@ -14,8 +14,12 @@ from engine.hotstore.scripts import OtherEpoch
 from engine.hotstore.store import HotStore
 from engine.hotstore.view import loaded_campaigns
 from engine.ledger.campaigns import read_catalogue
+from engine.ledger.cards import opened_campaigns
 from engine.ledger.claims import claims_of_account, claims_of_claimant
 from engine.ledger.database import Ledger
+from engine.ledger.quarantine import held_by_account
+
+_BEING_LOADED = "a campaign is being loaded: the ledger may lack the newest claims"
 
 
 class Holdings:
@@ -43,13 +47,7 @@ class Holdings:
 
     async def of(self, identity: Identity) -> list[tuple[Catalogue, Claim]]:
         """All of the caller's claims, newest first. Raises HotStoreError or LedgerUnavailable."""
-        await self._see_all()
-        found: dict[str, tuple[Catalogue, Claim]] = {}
-        for catalogue in self._board.campaigns():
-            claimant = claimant_of(identity, catalogue.by)
-            for claim in await self._in_hot_store(catalogue, claimant) if claimant else []:
-                if claim.account == identity.account:
-                    found[claim.code] = (catalogue, claim)
+        found = {claim.code: (catalogue, claim) for catalogue, claim in await self._loaded(identity)}
         catalogues: dict[str, Catalogue | None] = {catalogue.id: catalogue for catalogue in self._board.campaigns()}
         on_board = frozenset(catalogues)
         for campaign, claim in await claims_of_account(self._ledger, identity.account):
@@ -64,6 +62,33 @@ class Holdings:
                 found[claim.code] = (known, claim)
         return sorted(found.values(), key=lambda pair: pair[1].claimed_at_ms, reverse=True)
 
+    async def newest(self, identity: Identity) -> list[tuple[Catalogue, Claim]]:
+        """All of the caller's claims that the ledger may lack: those in the hot store, and held ones of the quarantine.
+
+        In no order, settled ones among them. Raises HotStoreError or LedgerUnavailable.
+        """
+        claims = await self._loaded(identity)
+        opened = await opened_campaigns(self._ledger, self._board.unload_after_ms)
+        if any(self._board.campaign(campaign) is None for campaign in opened):
+            raise HotStoreUnavailable(_BEING_LOADED)
+        codes = {claim.code for _, claim in claims}
+        for campaign, claim in await held_by_account(self._ledger, identity.account):
+            catalogue = self._board.campaign(campaign) or await read_catalogue(self._ledger, campaign)
+            if claim.code not in codes and catalogue is not None:
+                claims.append((catalogue, claim))
+        return claims
+
+    async def _loaded(self, identity: Identity) -> list[tuple[Catalogue, Claim]]:
+        """The caller's claims in every campaign that is in the hot store."""
+        await self._see_all()
+        found = []
+        for catalogue in self._board.campaigns():
+            claimant = claimant_of(identity, catalogue.by)
+            for claim in await self._in_hot_store(catalogue, claimant) if claimant else []:
+                if claim.account == identity.account:
+                    found.append((catalogue, claim))
+        return found
+
     async def _see_all(self) -> None:
         """The board is a moment old: another gateway may have given a claim in a campaign that is not on it yet. Such a
         one is on the list of what is loaded since before it was bound."""
@@ -71,7 +96,7 @@ class Holdings:
         if any(self._board.campaign(campaign) is None for campaign in listed):
             await self._board.refresh()
         if not self._board.sees_all:
-            raise HotStoreUnavailable("a campaign is being loaded: the ledger may lack the newest claims")
+            raise HotStoreUnavailable(_BEING_LOADED)
 
     async def _in_hot_store(self, catalogue: Catalogue, claimant: str) -> list[Claim]:
         epoch = self._board.epoch(catalogue.id)

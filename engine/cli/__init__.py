@@ -18,6 +18,7 @@ from engine.cli.statement import statement
 from engine.cli.stop import start_all, stop_all
 from engine.cli.tokens import tickets, token
 from engine.cli.trail import trail
+from engine.cli.vouchers import voucher
 from engine.cli.waves import wave
 from engine.errors import DropwaveError
 
@@ -43,6 +44,7 @@ for command in (
     report,
     statement,
     quarantine,
+    voucher,
     trail,
     token,
     tickets,

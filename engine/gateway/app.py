@@ -54,6 +54,8 @@ def build_app(
         ("GET", "/v1/me/claims", handlers.in_turn("own", handlers.my_claims)),
         ("GET", "/v1/me/vouchers", handlers.in_turn("own", handlers.my_vouchers)),
         ("GET", "/v1/me/vouchers/{code}", handlers.in_turn("own", handlers.my_voucher)),
+        ("DELETE", "/v1/me/vouchers/{code}", handlers.in_turn("own", handlers.delete_voucher)),
+        ("GET", "/v1/me/vouchers/{code}/qr.svg", handlers.in_turn("own", handlers.my_qr_code)),
         ("GET", "/problems", handlers.problems),
         ("GET", "/problems/{slug}", handlers.problem),
         ("GET", "/openapi.json", handlers.openapi),
@@ -133,10 +135,16 @@ class _Handlers:
         return self._respond("own", request, await self._own.claims(heading_of(request)))
 
     async def my_vouchers(self, request: web.Request) -> web.Response:
-        return self._respond("own", request, await self._cards.cards(heading_of(request)))
+        return self._respond("own", request, await self._cards.cards(request.query, heading_of(request)))
 
     async def my_voucher(self, request: web.Request) -> web.Response:
         return self._respond("own", request, await self._cards.card(request.match_info["code"], heading_of(request)))
+
+    async def my_qr_code(self, request: web.Request) -> web.Response:
+        return self._respond("own", request, await self._cards.qr_code(request.match_info["code"], heading_of(request)))
+
+    async def delete_voucher(self, request: web.Request) -> web.Response:
+        return self._respond("own", request, await self._cards.delete(request.match_info["code"], heading_of(request)))
 
     async def wave(self, request: web.Request) -> web.Response:
         return self._respond("status", request, await self._pages.wave(request.match_info["wave"], heading_of(request)))

@@ -1,21 +1,31 @@
-"""The card pack: `GET /v1/me/vouchers` and `GET /v1/me/vouchers/{code}`."""
+"""The card pack: `GET /v1/me/vouchers`, and of each voucher its card, its QR code, and DELETE."""
 
-from typing import Any, Final
+from collections.abc import Awaitable, Callable
+from typing import Final
 
 import msgspec
 
-from engine.domain.codes import Mistyped, claim_id, typed_code
-from engine.errors import HotStoreError, LedgerError
-from engine.gateway.answer import PRIVATE, Answer, Heading
+from engine.domain.codes import Mistyped, typed_code
+from engine.domain.redemption import Unfit
+from engine.errors import ActOutrun, HotStoreError, LedgerError
+from engine.gateway.answer import BARE, PRIVATE, Answer, Headers, Heading
 from engine.gateway.callers import Doorkeeper
+from engine.gateway.card_objects import card_object, whole_card_object
+from engine.gateway.card_queries import Query, cursor_of, read_card_query
 from engine.gateway.identity.caller import Caller
-from engine.gateway.instants import rfc3339
+from engine.gateway.language import choose
 from engine.gateway.parts import GatewayParts
+from engine.gateway.qr_codes import qr_svg
 from engine.gateway.refusals import Problem, refuse
+from engine.gateway.voucher_answers import unfit
 from engine.wallet.card_pack import Card
 
 _encode: Final = msgspec.json.Encoder().encode
 _NOT_FOUND: Final = Problem("unknown_code")
+_DELETED: Final = Problem("deleted")
+_WORDED: Final[Headers] = (*PRIVATE, ("Vary", "Accept-Language"))
+_SVG: Final[Headers] = (*BARE, ("Content-Type", "image/svg+xml"), ("Cache-Control", "no-store"))
+_NOTHING: Final[Headers] = (*BARE, ("Cache-Control", "no-store"))
 
 
 class CardsEndpoint:
@@ -25,59 +35,73 @@ class CardsEndpoint:
         self._card_pack = parts.card_pack
         self._doorkeeper = doorkeeper
 
-    async def cards(self, heading: Heading) -> Answer:
-        """The vouchers of the caller, newest first."""
+    async def cards(self, query: Query, heading: Heading) -> Answer:
+        """A page of the caller's vouchers, newest first."""
 
         async def answer(caller: Caller) -> Answer:
+            asked = read_card_query(query)
+            if isinstance(asked, Problem):
+                return refuse(asked, heading.accept_language)
             try:
-                cards = await self._card_pack.cards(caller.identity)
+                page = await self._card_pack.page(caller.identity, asked.states, asked.after, asked.cards_max)
             except (HotStoreError, LedgerError) as error:
                 return refuse(_away(error), heading.accept_language)
-            return Answer(200, "ok", PRIVATE, _encode({"vouchers": [card_object(card) for card in cards]}))
+            language = choose(heading.accept_language)
+            members = {
+                "vouchers": [card_object(card, language) for card in page.cards],
+                "next_after": cursor_of(page.behind) if page.behind else None,
+            }
+            return Answer(200, "ok", _WORDED, _encode(members))
 
         return await self._doorkeeper.let_in(self._doorkeeper.user(heading.authorization), heading, answer)
 
     async def card(self, code: str, heading: Heading) -> Answer:
         """One voucher of the caller. Somebody else's is as unknown as one that there is not."""
+        language = choose(heading.accept_language)
+        return await self._of_card(
+            code, heading, lambda card: Answer(200, "ok", _WORDED, _encode(whole_card_object(card, language)))
+        )
 
-        async def answer(caller: Caller) -> Answer:
+    async def qr_code(self, code: str, heading: Heading) -> Answer:
+        """Its code as a picture."""
+        return await self._of_card(code, heading, lambda card: Answer(200, "ok", _SVG, qr_svg(card.standing.code)))
+
+    async def delete(self, code: str, heading: Heading) -> Answer:
+        """The caller wants to see it no more; again, nothing changes."""
+
+        async def answer(caller: Caller, meant: str) -> Answer:
+            gone = await self._card_pack.delete(caller.identity, meant)
+            if isinstance(gone, Unfit):
+                return unfit(gone, heading.accept_language)
+            return Answer(204, "deleted", _NOTHING)
+
+        return await self._of_code(code, heading, answer)
+
+    async def _of_card(self, code: str, heading: Heading, show: Callable[[Card], Answer]) -> Answer:
+        async def answer(caller: Caller, meant: str) -> Answer:
+            card = await self._card_pack.card(caller.identity, meant)
+            if card is None:
+                return refuse(_NOT_FOUND, heading.accept_language)
+            if card.standing.is_hidden:
+                return refuse(_DELETED, heading.accept_language)
+            return show(card)
+
+        return await self._of_code(code, heading, answer)
+
+    async def _of_code(self, code: str, heading: Heading, answer: Callable[[Caller, str], Awaitable[Answer]]) -> Answer:
+        """The answer for the caller and the code that was meant, unless the stores fail."""
+
+        async def answered(caller: Caller) -> Answer:
             meant = typed_code(code)
             if isinstance(meant, Mistyped):
                 return refuse(Problem("mistyped_code"), heading.accept_language)
             try:
-                card = await self._card_pack.card(caller.identity, meant)
-            except (HotStoreError, LedgerError) as error:
+                return await answer(caller, meant)
+            except (HotStoreError, LedgerError, ActOutrun) as error:
                 return refuse(_away(error), heading.accept_language)
-            if card is None:
-                return refuse(_NOT_FOUND, heading.accept_language)
-            return Answer(200, "ok", PRIVATE, _encode(card_object(card)))
 
-        return await self._doorkeeper.let_in(self._doorkeeper.user(heading.authorization), heading, answer)
+        return await self._doorkeeper.let_in(self._doorkeeper.user(heading.authorization), heading, answered)
 
 
-def card_object(card: Card) -> dict[str, Any]:
-    """A voucher as its holder sees it, by the terms of the claim alone (P8)."""
-    promise, zone = card.kept.promise, card.kept.promise.timezone
-    return {
-        "code": card.claim.code,
-        "state": card.state,
-        "valid_from": rfc3339(card.period.valid_from_ms, zone),
-        "expires_at": rfc3339(card.period.expires_at_ms, zone),
-        "claim": claim_id(card.claim.code),
-        "campaign": card.campaign,
-        "wave": card.wave,
-        "offer": card.kept.offer,
-        "title": promise.offer.title,
-        "face": promise.offer.face,
-        "min_spend": promise.offer.min_spend,
-        "terms": {"version": card.claim.terms_version, "hash": card.kept.hash},
-        "stores": [
-            {"id": id, "title": store.title, "city": store.city}
-            for id, store in promise.stores.items()
-            if not promise.use.cities or store.city in promise.use.cities
-        ],
-    }
-
-
-def _away(error: HotStoreError | LedgerError) -> Problem:
+def _away(error: Exception) -> Problem:
     return Problem("recovering") if isinstance(error, HotStoreError) else Problem("busy")

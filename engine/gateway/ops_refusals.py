@@ -3,8 +3,8 @@
 Titles are in the operator's language; details are in English, as the command line has them.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from engine.errors import (
     ActOutrun,
@@ -15,8 +15,11 @@ from engine.errors import (
     HotStoreError,
     HotStoreUnavailable,
     LedgerUnavailable,
+    MistypedCode,
+    NotSettledYet,
     RevisionMoved,
     UnknownOffer,
+    UnknownVoucher,
     UnknownWave,
     UsageError,
 )
@@ -25,28 +28,33 @@ from engine.gateway.refusals import Problem
 
 MISTAKES_MAX = 1_000
 """Of a campaign file; more are counted. A file with a mistake in each line would give an answer of many megabytes."""
+_CODES: Final[Mapping[type[DropwaveError], str]] = {
+    UnknownWave: "unknown_wave",
+    UnknownOffer: "unknown_offer",
+    MistypedCode: "mistyped_code",
+    UnknownVoucher: "unknown_code",
+    NotSettledYet: "not_settled_yet",
+    ActOutrun: "busy",  # not the act is wrong, only its moment
+    HotStoreUnavailable: "recovering",
+}
+"""Failures that have a code of their own, and nothing to tell but their words."""
 
 
 def problem_of(error: DropwaveError) -> Problem:
     """The problem that this failure means to an operator; raises what is a failure here."""
     words = says(str(error))
+    for failure, code in _CODES.items():
+        if isinstance(error, failure):
+            return Problem(code, words)
     match error:
-        case UnknownWave():
-            return Problem("unknown_wave", words)
-        case UnknownOffer():
-            return Problem("unknown_offer", words)
         case RevisionMoved():
             return moved(str(error), error.revision)
         case CampaignFileError():
             return refused_file(error)
         case UsageError():
             return Problem("invalid_request", words, {"at": "$"})
-        case ActOutrun():  # not the act is wrong, only its moment
-            return Problem("busy", words)
         case ActRefused():
             return act_refused([str(error)])
-        case HotStoreUnavailable():
-            return Problem("recovering", words)
         case HotStoreError() | LedgerUnavailable() | CannotRun():
             return Problem("act_incomplete", words)
         case _:

@@ -17,11 +17,13 @@ from engine.gateway.ops_acts import ActsEndpoint
 from engine.gateway.ops_bodies import check_campaign_type
 from engine.gateway.ops_campaigns import CampaignsEndpoint
 from engine.gateway.ops_reports import ReportEndpoint
+from engine.gateway.ops_vouchers import OpsVouchersEndpoint
 from engine.gateway.parts import GatewayParts
 from engine.gateway.refusals import Problem, refuse
 from engine.gateway.requests import TOO_LARGE, expect_within, heading_of, read_body, response_of
 from engine.gateway.sending import Sender
 from engine.gateway.statements import StatementEndpoint
+from engine.ledger.voucher_acts import TRAIL_KINDS, Taking
 
 BODY_DEADLINE_S: Final = 30.0
 """A campaign with its lists over a slow line: 4 MiB in 30 seconds are 140 kB a second."""
@@ -113,5 +115,18 @@ def add_ops_routes(app: web.Application, parts: GatewayParts, doorkeeper: Doorke
     )
     for name in acts.acts:
         act("POST", f"/v1/ops/waves/{{wave}}/{name}", act_on_wave(name))
+    _add_voucher_routes(routes, OpsVouchersEndpoint(parts, doorkeeper))
     for name in ("stop-all", "start-all"):
         act("POST", f"/v1/ops/{name}", act_everywhere(name))
+
+
+def _add_voucher_routes(routes: _Routes, vouchers: OpsVouchersEndpoint) -> None:
+    def take_back(kind: Taking) -> WithBody:
+        return lambda request, heading, body: vouchers.take_back(kind, request.match_info["code"], heading, body)
+
+    routes.see(
+        "/v1/ops/vouchers/{code}",
+        lambda request: vouchers.voucher(request.match_info["code"], heading_of(request)),
+    )
+    for kind in TRAIL_KINDS:
+        routes.act("POST", f"/v1/ops/vouchers/{{code}}/{kind}", take_back(kind))

@@ -18,6 +18,7 @@ from engine.ledger.campaigns import Applied
 from engine.ledger.plans import Plan
 from engine.redeeming.quoting import Quoting
 from engine.redeeming.shops import Shops
+from engine.redeeming.taking_back import TakingBack
 from engine.reporting.report import WaveReport
 from engine.reporting.statement import Statement, TooManyRows, Wanted
 from engine.scheduling.operations import Operations
@@ -104,6 +105,7 @@ class OpsPart(Struct, frozen=True):
     """What vouchers came to in shops. Raises LedgerError."""
     report: Callable[[str], Awaitable[WaveReport]]
     """On a wave. Raises UnknownWave or LedgerError; a hot store that is away is said in the report."""
+    taking_back: TakingBack
 
 
 class GatewayParts(Struct, frozen=True):

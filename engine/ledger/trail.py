@@ -45,7 +45,8 @@ Told = dict[str, Any]
 class Happening(Struct, frozen=True):
     """What an entry tells of. `subject` is the id of the wave or campaign.
 
-    `kind` is `apply`, that of an act, or how a quarantine ended (quarantine_ends.KINDS).
+    `kind` is `apply`, that of an act, how a quarantine ended (quarantine_ends.KINDS), or how a voucher was taken back
+    (voucher_acts.TRAIL_KINDS).
     """
 
     at: datetime

@@ -155,6 +155,9 @@ SETTLED_CLAIMS: Final = Counter("dropwave_settled_claims", "Claims committed to 
 QUARANTINED_CLAIMS: Final = Counter(
     "dropwave_quarantined_claims", "Claims that Postgres refused as data and that were kept apart.", ["campaign"]
 )
+VOUCHERS_EXPIRED: Final = Counter(
+    "dropwave_vouchers_expired_total", "Vouchers that were written down as expired; they had been so before."
+)
 QUARANTINE_HELD: Final = Gauge(
     "dropwave_quarantine_held_claims",
     "Claims in quarantine that nobody has retried or voided yet.",

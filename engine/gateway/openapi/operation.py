@@ -7,7 +7,7 @@ from msgspec import Struct
 from engine.gateway.answer import Words
 from engine.gateway.openapi.shapes import Shape
 
-Method = Literal["get", "post", "put"]
+Method = Literal["get", "post", "put", "delete"]
 Who = Literal["anybody", "user", "user_or_ticket", "merchant", "viewer", "operator"]
 Chapter = Literal["claims", "cards", "shops", "pages", "operators", "process"]
 

@@ -7,6 +7,7 @@ from engine.gateway.openapi.card_operations import CARD_OPERATIONS
 from engine.gateway.openapi.claim_operations import CLAIM_OPERATIONS
 from engine.gateway.openapi.operation import Operation, Who
 from engine.gateway.openapi.ops_operations import OPS_OPERATIONS
+from engine.gateway.openapi.ops_voucher_operations import OPS_VOUCHER_OPERATIONS
 from engine.gateway.openapi.page_operations import PAGE_OPERATIONS
 from engine.gateway.openapi.quote_operations import QUOTE_OPERATIONS
 from engine.gateway.openapi.shop_operations import SHOP_OPERATIONS
@@ -20,6 +21,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *QUOTE_OPERATIONS,
     *PAGE_OPERATIONS,
     *OPS_OPERATIONS,
+    *OPS_VOUCHER_OPERATIONS,
     *STATEMENT_OPERATIONS,
 )
 

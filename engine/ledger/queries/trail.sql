@@ -44,7 +44,8 @@ limit $2
 -- name: entries_without_act
 select t.position
 from trail t
-where t.campaign_no = $1 and t.kind not in ('apply', 'settle_quarantined', 'void_quarantined')
+where t.campaign_no = $1
+  and t.kind not in ('apply', 'settle_quarantined', 'void_quarantined', 'invalidate_voucher', 'cancel_voucher')
   and not exists (select from acts a where a.campaign_no = $1 and a.trail_position = t.position)
 order by t.position
 limit $2
