@@ -127,6 +127,7 @@ def _add_voucher_routes(routes: _Routes, vouchers: OpsVouchersEndpoint) -> None:
     routes.see(
         "/v1/ops/vouchers/{code}",
         lambda request: vouchers.voucher(request.match_info["code"], heading_of(request)),
+        has_head=False,  # it may wait for the ledger, and say nothing
     )
     for kind in TRAIL_KINDS:
         routes.act("POST", f"/v1/ops/vouchers/{{code}}/{kind}", take_back(kind))

@@ -105,16 +105,6 @@ class Entry(Struct, frozen=True):
     """What the request did, where it has done something."""
 
 
-class CardStanding(Struct, frozen=True):
-    """How a voucher stands, as its holder sees it, at `now_ms` of the ledger's clock."""
-
-    kept: Kept
-    period: Period
-    is_hidden: bool
-    made: Made | None
-    now_ms: int
-
-
 _LINES = msgspec.json.Decoder(tuple[ShownLine, ...])
 
 
@@ -162,21 +152,6 @@ async def reversals_of(ledger: Ledger, redemptions: Sequence[StepKey]) -> dict[S
             step = _known(row)
             found[step.campaign_no, step.code, step.of_step].append(step)
     return found
-
-
-async def card_standings(ledger: Ledger, keys: Sequence[VoucherKey]) -> dict[str, CardStanding]:
-    """How the settled ones of these vouchers stand, by code. Raises LedgerError."""
-    rows = await ledger.fetch(_SQL["standings_of_codes"], [no for no, _ in keys], [code for _, code in keys])
-    return {
-        row["code"]: CardStanding(
-            kept=row["state"],
-            period=Period(unix_ms(row["valid_from"]), unix_ms(row["expires_at"])),
-            is_hidden=row["is_hidden"],
-            made=made_of(row),
-            now_ms=unix_ms(row["now"]),
-        )
-        for row in rows
-    }
 
 
 def _row(step: Step) -> tuple[Any, ...]:

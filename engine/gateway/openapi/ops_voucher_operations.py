@@ -91,6 +91,7 @@ OPS_VOUCHER_OPERATIONS: Final = (
             ),
         ),
         _NOT_THERE | {"busy"},
+        has_head=False,
     ),
     _taking(
         "invalidate",

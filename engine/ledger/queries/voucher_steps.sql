@@ -98,12 +98,3 @@ from unnest($1::integer[], $2::text[], $3::integer[]) as a (campaign_no, code, o
 join voucher_steps s using (campaign_no, code, of_step)
 where s.kind in ('give_back', 'refund')
 order by s.campaign_no, s.code, s.step
-
--- name: standings_of_codes
--- The vouchers of $1 and how they stand, with what made them so, for their holder. Those not settled yet are not there.
-select v.code, v.state, v.step, v.is_hidden, v.valid_from, v.expires_at, statement_timestamp() as now,
-       m.kind as made_kind, m.at as made_at, m.merchant as made_merchant, m.store as made_store,
-       m.order_no as made_order_no, m.reason as made_reason, m.until as made_until, m.step as made_step
-from unnest($1::integer[], $2::text[]) as a (campaign_no, code)
-join vouchers v using (campaign_no, code)
-left join voucher_steps m on m.campaign_no = v.campaign_no and m.code = v.code and m.step = v.made_by

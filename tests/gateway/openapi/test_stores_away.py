@@ -24,6 +24,7 @@ from tests.support.waiting import wait_until
 BY_ID = {operation.id: operation for operation in OPERATIONS}
 NOWHERE = {"wave": "nowhere", "campaign": "nowhere"}
 SENT = {"restock_wave": {"reason": "why", "stock": {"a": 7}}, "claim": {"offer": "a"}}
+CARDS = ("list_my_vouchers", "get_my_voucher", "get_my_qr_code", "delete_my_voucher")
 ACTS = [operation for operation in OPERATIONS if operation.who == "operator" and "recovering" in operation.refusals]
 
 
@@ -74,7 +75,7 @@ async def test_redis_is_away(lines: Lines) -> None:
     drop = lines.drop
     await lines.redis.refuse()
     await wait_until(lambda: not drop.board.ready)
-    looks = [BY_ID[name] for name in ("show_wave", "list_my_claims", "list_my_vouchers", "list_claims_in_wave")]
+    looks = [BY_ID[name] for name in ("show_wave", "list_my_claims", "list_claims_in_wave", *CARDS)]
     for operation in (*ACTS, *looks):
         assert await refused(drop, operation) == (503, "recovering"), operation.id
     for name in ("get_wave", "issue_ticket", "claim", "list_claims_in_wave", "audit_wave"):
@@ -111,10 +112,13 @@ async def test_postgres_is_away(lines: Lines) -> None:
         "report_wave",
     ):
         assert await refused(drop, operation, other=NOWHERE) == (503, "busy"), operation
-    for operation in ("list_my_claims", "list_my_vouchers", "report_wave"):
+    shops = ("quote", "merchant_statement", "ops_statement")
+    for operation in ("list_my_claims", "report_wave", "show_voucher", *CARDS, *shops):
         assert await refused(drop, operation) == (503, "busy"), operation
     assert await refused(drop, "show_campaign", other=NOWHERE) == (503, "busy")
     assert await refused(drop, "put_campaign", other={"campaign": "try-it"}) == (503, "act_incomplete")
+    for operation in ("invalidate_voucher", "cancel_voucher"):
+        assert await refused(drop, operation) == (503, "act_incomplete"), operation
     await lines.redis.refuse()
     assert await refused(drop, "list_campaigns") == (503, "busy")
 
