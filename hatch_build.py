@@ -13,8 +13,8 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-OPTIMISE = "DROPWAVE_COMPILE_LEVEL"
-"""What the C compiler is told about optimising, 0 to 3 (default: 3). With 0 it takes a third of the time: for tests."""
+OPTIMISE = "COMPILE_LEVEL"
+"""What the C compiler is told about optimising, 0 to 3 (default: 3); with 0 it is done sooner."""
 
 
 class CompiledWheel(BuildHookInterface[Any]):
@@ -31,7 +31,7 @@ class CompiledWheel(BuildHookInterface[Any]):
         build_data["infer_tag"] = True
         build_data["force_include"] |= {str(made): str(made.relative_to(folder)) for made in folder.rglob("*.so")}
 
-    def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
+    def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:  # noqa: ARG002 - hatchling's
         """The wheel has them."""
         if version == "standard":
             self._made.cleanup()

@@ -18,6 +18,7 @@ from engine.errors import DropwaveError
 from engine.telemetry import configure_logging
 from loadtests.bench import wrk
 from loadtests.bench.bench import Bench, Options
+from loadtests.bench.machine import is_compiled
 from loadtests.bench.report import write_report
 from loadtests.bench.samples import Result
 from loadtests.bench.scenarios import SCENARIOS
@@ -65,6 +66,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--rate", type=int, default=0, help="requests a second of the open loop")
     parser.add_argument("--claims-max", type=int, default=1_000_000, help="where growth ends (default: a million)")
     parser.add_argument("--requests", type=int, default=0, help="where memory ends (default: after its rounds)")
+    parser.add_argument(
+        "--compiled", action="store_true", help="the engine from a compiled wheel, which scripts/bench builds first"
+    )
     parser.add_argument("--no-audit", action="store_true", help="leave the audit at the end out")
     parser.add_argument("--out", type=Path, help="folder for results.md, results.json and plots (default: none)")
     parser.add_argument("--data", help="folder for the servers' data (default: TMPDIR); its disk is part of the result")
@@ -103,6 +107,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     names = list(SCENARIOS) if "all" in names else names
     if wrk.missing():
         _say(f"bench: {wrk.missing()}")
+        return 3
+    if wish.compiled and not is_compiled():
+        _say("bench: --compiled is an option of scripts/bench, which builds the compiled wheel and puts it in front")
         return 3
     options = Options(
         rounds=wish.rounds, seconds=wish.seconds, warm_up_s=wish.warm_up, connections=wish.connections,

@@ -3,9 +3,12 @@
 import os
 import platform
 import statistics
+import sys
 import time
 from pathlib import Path
 from typing import Final
+
+from engine.gateway import claims
 
 _SYNCS: Final = 200
 
@@ -16,7 +19,14 @@ def machine(folder: Path) -> dict[str, str]:
         "processor": f"{os.cpu_count()} cores, {_processor()}",
         "kernel": platform.platform(),
         "fsync of 4 kB, median": f"{fsync_us(folder):.0f} µs",
+        "python": " ".join(sys.version.split()),  # two builds of one version differ by a fifth; this tells which it is
+        "engine": "compiled" if is_compiled() else "not compiled",
     }
+
+
+def is_compiled() -> bool:
+    """Whether the engine is that of a compiled wheel (`scripts/compile`): a side runs the one that is found here."""
+    return not str(claims.__file__).endswith(".py")
 
 
 def fsync_us(folder: Path) -> float:

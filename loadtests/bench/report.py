@@ -1,6 +1,5 @@
 """The results for people (Markdown) and for programs (JSON)."""
 
-import platform
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -21,7 +20,7 @@ _STEAL: Final = "cpu_steal_cores"
 
 def write_report(results: Sequence[Result], bench: Bench, out: Path | None) -> str:
     """The Markdown; also written into `out` with JSON and plots, where one is named."""
-    about = {**machine(bench.folder), "python": platform.python_version()}
+    about = machine(bench.folder)
     parts = ["# Benchmarks", "", *(f"- {name}: {value}" for name, value in about.items()), ""]
     parts += [f"- left out: {why}" for why in bench.left_out]
     parts += _sides(results)

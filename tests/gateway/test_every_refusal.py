@@ -16,7 +16,6 @@ from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from engine.domain.tickets import Ticket, TicketBook
-from engine.gateway.printing import ClaimPrinter
 from engine.gateway.problems import KINDS
 from engine.gateway.voucher_problems import VOUCHER_KINDS
 from engine.hotstore import keys
@@ -393,11 +392,11 @@ async def _(ground: Ground) -> list[Reply]:
         swallowed = await ground.claim("one-open", A, gateway.token(account), by=gateway)
     trap.left = 0
 
-    def fail(*_: object) -> bytes:
+    def fail(*_: object) -> str:
         raise RuntimeError("cannot print")
 
     with ground.patch.context() as patch, capture_logs() as logged:
-        patch.setattr(ClaimPrinter, "claim_at_hand", fail)
+        patch.setattr("engine.gateway.printing.rfc3339", fail)
         unprinted = await ground.claim("one-open", A, ground.drop.token(account))
     assert unprinted["id"] in str(logged)
     assert (await ground.claim("one-open", A, ground.drop.token(account))).status == 200, "it was decided"

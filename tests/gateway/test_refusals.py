@@ -10,7 +10,6 @@ from structlog.testing import capture_logs
 
 from engine.domain.decisions import ActLine
 from engine.domain.tickets import Ticket, TicketBook
-from engine.gateway.printing import ClaimPrinter
 from engine.hotstore import keys
 from engine.hotstore.decide import act
 from engine.hotstore.view import read_shard
@@ -253,10 +252,10 @@ async def test_a_failure_before_the_desk_is_internal_and_shows_nothing(
 async def test_a_failure_after_the_desk_was_asked_leaves_the_outcome_unknown(
     drop: Drop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_: object) -> bytes:
+    def fail(*_: object) -> str:
         raise RuntimeError("cannot print")
 
-    monkeypatch.setattr(ClaimPrinter, "claim_at_hand", fail)
+    monkeypatch.setattr("engine.gateway.printing.rfc3339", fail)
     reply = await drop.claim("one-open", A)
     assert said(reply) == (503, "outcome_unknown")
     assert reply["id"]

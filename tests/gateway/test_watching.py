@@ -131,10 +131,10 @@ class TestOverHttp:
     async def test_a_claim_without_an_answer_is_found_by_its_id(
         self, drop: Drop, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def fail(*_: object) -> Answer:
+        def fail(*_: object) -> str:
             raise RuntimeError("not thought of")
 
-        monkeypatch.setattr("engine.gateway.outcomes.ClaimAnswers.at_hand", fail)
+        monkeypatch.setattr("engine.gateway.printing.rfc3339", fail)
         with structlog.testing.capture_logs() as lines:
             reply = await drop.claim("one-open", {"offer": "a"}, **{"X-Request-Id": "mine-2"})
         assert (reply["code"], reply["id"]) == ("outcome_unknown", "mine-2")

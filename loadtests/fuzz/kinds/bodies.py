@@ -126,7 +126,7 @@ def codes_for(body: bytes, offer: str) -> frozenset[str]:
         depth = _depth_of(tree)
         asked = _offers_of(tree)
     except RecursionError:
-        return _INVALID
+        return _UNSURE  # how deep a reader goes depends on how deep its caller is: here, and in the engine
     except ValueError:
         return _UNSURE if unsure else _INVALID
     if unsure or depth > DEPTH_SURE:
