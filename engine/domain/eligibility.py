@@ -9,7 +9,7 @@ from engine.domain.campaign import ClaimantKind, Eligibility
 Rule = Literal["person_required", "city", "tags", "list"]
 
 
-class Identity(Struct, frozen=True):
+class Identity(Struct, frozen=True, gc=False):
     """What a verified token says of its bearer. `person` is the natural person, already hashed."""
 
     account: str

@@ -4,6 +4,9 @@
 
 `Claimed` carries the claim, `Refused` its one true reason (P9). The order of `RefusalCode` is the
 order in which the reasons are looked at: the first that applies is given.
+
+Values that are made for every claim refer to nothing that could refer back to them: they are no affair of the garbage
+collector (`gc=False`), here and in what the gateway makes of them.
 """
 
 from enum import StrEnum
@@ -14,7 +17,7 @@ from msgspec import Struct
 Ack = Literal["memory", "logged", "replicated", "settled"]
 
 
-class Ask(Struct, frozen=True):
+class Ask(Struct, frozen=True, gc=False):
     """A claim as it is asked for: `offers` in order of choice.
 
     `broken_rule` is the gateway's verdict on eligibility, empty where nothing is broken; the script gives it
@@ -29,7 +32,7 @@ class Ask(Struct, frozen=True):
     broken_rule: str = ""
 
 
-class Claim(Struct, frozen=True):
+class Claim(Struct, frozen=True, gc=False):
     """One accepted right to one offer in one wave, as the script decided it.
 
     `claimant` is who the limits count, `account` who asked; they differ where limits count persons.
@@ -71,14 +74,14 @@ class RefusalCode(StrEnum):
     OUTCOME_UNKNOWN = "outcome_unknown"
 
 
-class Claimed(Struct, frozen=True):
+class Claimed(Struct, frozen=True, gc=False):
     """The claim was granted; `replayed` says that an earlier request had got it already."""
 
     claim: Claim
     replayed: bool = False
 
 
-class Refused(Struct, frozen=True):
+class Refused(Struct, frozen=True, gc=False):
     """The claim was not granted. Only the fields that belong to the code are set."""
 
     code: RefusalCode

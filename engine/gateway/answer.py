@@ -25,7 +25,7 @@ class Words(NamedTuple):
         return self.zh if language == "zh" else self.en
 
 
-class Heading(Struct, frozen=True):
+class Heading(Struct, frozen=True, gc=False):
     """The headers that matter to an answer, as received, empty where the request has none; and whose request it is."""
 
     authorization: str = ""
@@ -51,7 +51,7 @@ class Heading(Struct, frozen=True):
     """Where it is traced."""
 
 
-class Answer(Struct, frozen=True):
+class Answer(Struct, frozen=True, gc=False):
     """A whole answer. `outcome` is what the metrics count it as; Content-Length and Date come with the sending."""
 
     status: int

@@ -23,7 +23,7 @@ DETAIL_CHARACTERS_MAX: Final = 1_000
 """What a detail repeats of a request is cut where it is repeated; this holds where that was forgotten."""
 
 
-class Problem(Struct, frozen=True):
+class Problem(Struct, frozen=True, gc=False):
     """Why a request is not granted; a value that travels to where it becomes an answer."""
 
     code: str

@@ -5,6 +5,7 @@ separate, and parts of keys.
 """
 
 import re
+from functools import lru_cache
 from typing import Any, Final
 
 from msgspec import Struct
@@ -22,7 +23,7 @@ STORE_LENGTH_MAX: Final = 64
 _UNCLEAN = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 
 
-class Caller(Struct, frozen=True):
+class Caller(Struct, frozen=True, gc=False):
     """Who a verified token speaks for and its scopes; for `ops` the role, for `merchant` the stores."""
 
     identity: Identity
@@ -48,7 +49,12 @@ def caller_of(claims: dict[str, Any]) -> Caller | Problem:
         return _BAD_TAGS
     if not _is_list(stores, STORES_MAX, STORE_LENGTH_MAX):
         return _BAD_STORES
-    return Caller(Identity(account, city, tuple(tags), person), frozenset(scope.split()), role, tuple(stores))
+    return Caller(Identity(account, city, tuple(tags), person), _scopes(scope), role, tuple(stores))
+
+
+@lru_cache(maxsize=64)  # an issuer gives few of them, and to thousands
+def _scopes(scope: str) -> frozenset[str]:
+    return frozenset(scope.split())
 
 
 def _is_list(value: object, items_max: int, length_max: int) -> bool:
