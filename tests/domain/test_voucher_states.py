@@ -20,7 +20,7 @@ def drawn() -> dict[tuple[str, str], str]:
     lines = (voucher.__doc__ or "").splitlines()
     head = next(n for n, line in enumerate(lines) if line.split()[:2] == ["state", "lock"])
     kinds = lines[head].split()[1:]
-    found = {}
+    found: dict[tuple[str, str], str] = {}
     for line in lines[head + 1 : head + 1 + len(get_args(State))]:
         state, *after = line.split()
         found |= {(state, kind): kept for kind, kept in zip(kinds, after, strict=True) if kept != "·"}

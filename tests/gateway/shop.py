@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 from msgspec.structs import replace
 
-from engine.domain.campaign import Campaign, Offer, Store, Use, Validity
+from engine.domain.campaign import Campaign, Offer, Store, Use, Validity, Wave
 from engine.ledger.campaigns import apply_campaign
 from engine.settings import Settings
 from engine.settling.writer import Writer
@@ -48,6 +48,11 @@ def shop_campaigns(now: datetime) -> list[Campaign]:
     return [shops, food]
 
 
+def told(reply: Reply) -> tuple[int, str]:
+    """Status and code of a refusal, status and what was done of any other answer."""
+    return reply.status, str(reply.body.get("code", reply.body.get("status", "")))
+
+
 class Shop:
     """What a test needs of tills."""
 
@@ -56,6 +61,10 @@ class Shop:
         self.database_url = database_url
         self.writer = writer
         self.language = "en"
+        self.waves: dict[str, tuple[Wave, ...]] = {}
+        """As they were applied, by campaign."""
+        self.asked: tuple[dict[str, Any], str] = ({}, "")
+        """The last redemption that was asked for, and by which token."""
         self._numbers = itertools.count(1)
 
     async def claim(self, user: str, offer: str = "cut", wave_id: str = "shops-open") -> str:
@@ -68,7 +77,11 @@ class Shop:
     async def settled(self, user: str, offer: str = "cut", wave_id: str = "shops-open") -> str:
         """The same, once the ledger has it."""
         code = await self.claim(user, offer, wave_id)
-        await wait_until(lambda: self.rows("select from vouchers where code = $1", code), what="the voucher is settled")
+
+        async def is_settled() -> bool:
+            return bool(await self.rows("select from vouchers where code = $1", code))
+
+        await wait_until(is_settled, what="the voucher is settled")
         return code
 
     def till(self, *stores: str, **claims: Any) -> str:
@@ -84,10 +97,41 @@ class Shop:
         return plain | {"order_no": f"o{number}", "payment_no": f"p{number}"} | changes
 
     async def redeem(self, body: Mapping[str, Any], auth: str = "", **headers: str) -> Reply:
+        self.asked = (dict(body), auth)
         sent = {"Accept-Language": self.language} | headers
         return await self.drop.call(
             "POST", "/v1/merchant/redemptions", auth or self.till(), json=dict(body), headers=sent
         )
+
+    def held(self, code: str, **changes: Any) -> dict[str, Any]:
+        """A lock for an order of its own, for a minute."""
+        order = self.order(code)
+        del order["payment_no"]
+        return order | {"hold_ms": 60_000} | changes
+
+    def refund(self, **changes: Any) -> dict[str, Any]:
+        """A reversal of all that is left, asked for by the user after completion."""
+        return {"clerk": "li", "by": "user", "completed": True, "request_no": f"q{next(self._numbers)}"} | changes
+
+    async def lock(self, body: Mapping[str, Any], auth: str = "") -> Reply:
+        return await self._post("locks", body, auth)
+
+    async def release(self, lock: str, auth: str = "", clerk: str = "li") -> Reply:
+        return await self._post(f"locks/{lock}/release", {"clerk": clerk}, auth)
+
+    async def reverse(self, redemption: str, body: Mapping[str, Any], auth: str = "") -> Reply:
+        return await self._post(f"redemptions/{redemption}/reversal", body, auth)
+
+    async def look(self, redemption: str, auth: str = "") -> Reply:
+        """A redemption, with its reversals."""
+        headers = {"Accept-Language": self.language}
+        path = f"/v1/merchant/redemptions/{redemption}"
+        return await self.drop.call("GET", path, auth or self.till(), headers=headers)
+
+    async def _post(self, path: str, body: Mapping[str, Any], auth: str) -> Reply:
+        headers = {"Accept-Language": self.language}
+        path = f"/v1/merchant/{path}"
+        return await self.drop.call("POST", path, auth or self.till(), json=dict(body), headers=headers)
 
     async def rows(self, query: str, *arguments: Any) -> list[asyncpg.Record]:
         """What Postgres says, or does, past the engine."""
@@ -102,10 +146,13 @@ class Shop:
 async def running_shop(settings: Settings) -> AsyncIterator[Shop]:
     """Campaigns applied, steward, writer and gateway at work, every wave on the board."""
     async with connected(settings) as stores:
-        for campaign in shop_campaigns(datetime.now(UTC)):
+        applied = shop_campaigns(datetime.now(UTC))
+        for campaign in applied:
             await apply_campaign(stores.ledger, campaign, "tests")
         roles = [*writer_services(stores, settings), *steward_services(stores, settings)]
         writer = next(role for role in roles if isinstance(role, Writer))
         async with running(roles), running_gateway(settings, stores) as drop:
             await wait_until(lambda: drop.board.ready and len(drop.board.waves()) == 2, what="all waves on the board")
-            yield Shop(drop, settings.database_url, writer)
+            shop = Shop(drop, settings.database_url, writer)
+            shop.waves = {campaign.id: campaign.waves for campaign in applied}
+            yield shop
