@@ -78,4 +78,5 @@ async def read_sums(
 def _sums(row: Any) -> Sums:
     counted = ("redemptions", "given_back", "refunded", "amount", "discount", "reversed_amount", "taken_back")
     named = ("day", "merchant", "store", "campaign", "is_sandbox", "funder", "currency", "timezone", "line")
-    return Sums(**{name: row[name] for name in named}, **{name: int(row[name]) for name in counted})
+    fields: dict[str, Any] = {name: row[name] for name in named} | {name: int(row[name]) for name in counted}
+    return Sums(**fields)

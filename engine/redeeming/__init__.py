@@ -2,6 +2,7 @@
 
 `shops` is what the gateway speaks to. `desk` gathers what tills ask for, as the claiming desk gathers claims; `steps`
 turns one request and what the books say into a step or a refusal; `arrivals` tells whether the ledger is behind a claim
-of a moment ago. The domain decides (`domain/redemption.py`), one statement of the ledger takes the step. It never
+of a moment ago. `quoting` tells what a redemption of each of a user's vouchers would be answered with, and changes
+nothing. The domain decides (`domain/redemption.py`), one statement of the ledger takes the step. It never
 decides a claim, and it knows nothing of HTTP.
 """

@@ -5,7 +5,6 @@ is marked: more may come. So is the first minute after it, roughly: a redemption
 written down a moment after.
 """
 
-from collections.abc import Sequence
 from datetime import date
 from typing import Final
 
@@ -72,11 +71,12 @@ async def statement_on(
     read = await read_sums(ledger, all_of, wanted.stores, days, rows_max + 1, by_line=wanted.by_line)
     if len(read.sums) > rows_max:
         return TooManyRows(rows_max)
-    ends = _ends(read.sums)
-    rows = [StatementRow(sums, read.now_ms < ends[sums.day, sums.timezone] + late_ms) for sums in read.sums]
+    days_of_zones = {(sums.day, sums.timezone) for sums in read.sums}
+    going_on = {each for each in days_of_zones if is_going_on(*each, read.now_ms - late_ms)}
+    rows = [StatementRow(sums, (sums.day, sums.timezone) in going_on) for sums in read.sums]
     return Statement(wanted, read.now_ms, tuple(rows))
 
 
-def _ends(sums: Sequence[Sums]) -> dict[tuple[date, str], int]:
-    """When each day is over in its zone."""
-    return {(day, zone): midnight_after(day, 1, zone) for day, zone in {(each.day, each.timezone) for each in sums}}
+def is_going_on(day: date, timezone: str, now_ms: int) -> bool:
+    """Whether that day is not over yet in that zone."""
+    return now_ms < midnight_after(day, 1, timezone)

@@ -43,6 +43,15 @@ async def test_a_voucher_of_this_second_is_quoted_with_its_shares(shop: Shop) ->
     assert told.headers["Content-Language"] == "en"
 
 
+async def test_the_best_comes_first(shop: Shop) -> None:
+    small, great = await shop.settled("ann"), await shop.settled("ben", "gift")
+    await shop.rows("update claims set claimant = 'ann', nth = 2 where claimant = 'ben'")
+    told = await quotes(shop, "ann")
+    assert [(each["code"], each["discount"]) for each in told["usable"]] == [(great, 5000), (small, 1000)]
+    told = await quotes(shop, "ann", amount=900)
+    assert ([each["discount"] for each in told["usable"]], len(told["unusable"])) == ([900], 1)
+
+
 async def test_what_another_merchant_gave_is_not_shown_and_not_counted(shop: Shop) -> None:
     await shop.settled("ann", "noodles", "food-open")
     told = await quotes(shop, "ann")

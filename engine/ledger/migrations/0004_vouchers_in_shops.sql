@@ -64,3 +64,5 @@ create index quarantine_of_code on quarantine (campaign_no, code);
 alter table terms
     add column stores jsonb not null generated always as (promise -> 'offer' -> 'stores') stored,
     add column merchants jsonb not null generated always as (jsonb_path_query_array(promise, '$.stores.*.merchant')) stored;
+create index terms_of_merchant on terms using gin (merchants);
+create index terms_of_store on terms using gin (stores);

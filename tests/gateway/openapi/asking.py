@@ -2,6 +2,7 @@
 
 import re
 from typing import Any
+from urllib.parse import urlencode
 
 from engine.gateway.openapi.operation import Operation
 from tests.gateway.drop import Drop, Reply
@@ -11,8 +12,10 @@ ADDRESSES |= {"redemption": "r-" + "0" * 32, "lock": "l-" + "0" * 32}
 
 
 def address(operation: Operation, **other: str) -> str:
-    """Its path with parameters that are there."""
-    return re.sub(r"\{(\w+)\}", lambda match: (ADDRESSES | other)[match[1]], operation.path)
+    """Its path with parameters that are there, and what its query has to have."""
+    path = re.sub(r"\{(\w+)\}", lambda match: (ADDRESSES | other)[match[1]], operation.path)
+    query = {each["name"]: each["example"] for each in operation.query if each.get("required")}
+    return f"{path}?{urlencode(query)}" if query else path
 
 
 def right(drop: Drop, operation: Operation) -> str:
