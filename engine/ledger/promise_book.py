@@ -5,7 +5,7 @@ and at once for a store that it does not have, but not more often than a bound a
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 
 import msgspec
 from msgspec import Struct
@@ -43,7 +43,7 @@ class PromiseBook:
         self._ledger = ledger
         self._monotonic_s = monotonic_s
         self._kept: dict[TermsKey, Kept] = {}
-        self._merchants: Mapping[str, str] = {}
+        self._merchants: dict[str, str] = {}
         self._read_s: float | None = None
 
     async def promises(self, wanted: Iterable[TermsKey]) -> dict[TermsKey, Kept]:
@@ -63,7 +63,8 @@ class PromiseBook:
         return found
 
     async def merchant_of(self, store: str) -> str:
-        """The merchant of that store, as the newest campaign that has it says; empty where none has it.
+        """The merchant of that store, as the newest campaign that has it says, else what was once promised; empty where
+        it never was a store.
 
         Raises LedgerError.
         """
@@ -73,4 +74,6 @@ class PromiseBook:
             rows = await self._ledger.fetch(_SQL["stores"])
             self._merchants = {row["store"]: row["merchant"] for row in rows}
             self._read_s = now_s
+            if store not in self._merchants and (row := await self._ledger.fetch_row(_SQL["store_of_terms"], store)):
+                self._merchants[store] = row["merchant"]
         return self._merchants.get(store, "")

@@ -7,7 +7,7 @@ waits for the next.
 What a request can go through, and how it ends:
 
     queue full                                         busy             never looked up
-    too old when its turn came                         busy             likewise
+    no turn by the deadline                            busy             likewise, or looked up and not sent
     the ledger could not be asked                      busy             nothing was sent that changes anything
     looked up: done before, or refused                 that answer
     taken                                              the step
@@ -46,19 +46,19 @@ RETRY_PAUSE_S = 0.05
 class Waiting:
     """One request of a till, until it has its outcome."""
 
-    __slots__ = ("arrived_s", "asked", "future", "lost_step")
+    __slots__ = ("arrived_s", "asked", "future", "sent_step")
 
     def __init__(self, asked: Asked, future: "asyncio.Future[Outcome]", arrived_s: float) -> None:
         self.asked = asked
         self.future = future
         self.arrived_s = arrived_s
-        self.lost_step = 0
-        """The step that a statement whose reply was lost may have taken, or may still take; 0 where there is none."""
+        self.sent_step = 0
+        """The step that a statement under way may take, or one whose reply was lost; 0 where there is none."""
 
     def end(self, outcome: Outcome) -> None:
-        """Tell, unless the client has gone. A refusal is not told where a lost statement could still make it false."""
+        """Tell, unless the client has gone, or has been told because of the deadline."""
         if not self.future.done():
-            self.future.set_result(OUTCOME_UNKNOWN if self.lost_step and outcome == BUSY else outcome)
+            self.future.set_result(outcome)
 
 
 class RedemptionDesk:
@@ -90,10 +90,15 @@ class RedemptionDesk:
         """What becomes of it. Never raises for what happens to the ledger."""
         if self._stopping or len(self._queue) >= self._settings.redeem_queue_max:
             return BUSY
-        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._queue.append(Waiting(asked, future, time.monotonic()))
+        waiting = Waiting(asked, asyncio.get_running_loop().create_future(), time.monotonic())
+        self._queue.append(waiting)
         self._something.set()
-        return await future
+        try:
+            async with asyncio.timeout(self._settings.redeem_deadline_ms / 1000):
+                return await waiting.future
+        except TimeoutError:
+            # What has waited till now and was not sent never will be: nothing is, for whom nobody waits.
+            return OUTCOME_UNKNOWN if waiting.sent_step else BUSY
 
     async def _run(self) -> None:
         while not (self._stopping and not self._queue):
@@ -110,21 +115,18 @@ class RedemptionDesk:
                     waiting.end(OUTCOME_UNKNOWN)
 
     def _gather(self) -> list[Waiting]:
-        """The next batch: each voucher and each request once. What was too long in the queue is told so."""
+        """The next batch: each voucher and each request once."""
         codes: set[str] = set()
         requests: set[str] = set()
         batch: list[Waiting] = []
         left: list[Waiting] = []
-        oldest_s = time.monotonic() - self._settings.redeem_deadline_ms / 1000
         while self._queue and len(batch) < self._settings.redeem_batch_max:
             waiting = self._queue.popleft()
             asked = waiting.asked
             request = asked.request
-            if waiting.future.done():  # the client has gone
+            if waiting.future.done():  # nobody waits for it any more
                 continue
-            if waiting.arrived_s < oldest_s:
-                waiting.end(BUSY)
-            elif asked.code in codes or request in requests:
+            if asked.code in codes or request in requests:
                 left.append(waiting)
             else:
                 codes.add(asked.code)
@@ -177,11 +179,14 @@ class RedemptionDesk:
             elif _may_turn_false(waiting, entry, found):
                 waiting.end(OUTCOME_UNKNOWN)
             else:
-                waiting.lost_step = 0
+                waiting.sent_step = 0
                 waiting.end(found)
         return wanted
 
     async def _take(self, wanted: Sequence[tuple[Waiting, Wanted]]) -> None:
+        wanted = [(waiting, each) for waiting, each in wanted if not waiting.future.done()]
+        for waiting, each in wanted:
+            waiting.sent_step = each.step.step
         try:
             taken = await take(self._ledger, [each.step for _, each in wanted])
         except LedgerRefused as error:
@@ -189,15 +194,13 @@ class RedemptionDesk:
             return
         except LedgerError as error:
             log.warning("reply to redemptions lost", requests=len(wanted), error=str(error))
-            for waiting, each in wanted:
-                waiting.lost_step = each.step.step
             await self._again([waiting for waiting, _ in wanted])
             return
         for waiting, each in wanted:
             if each.step.key in taken:
-                waiting.lost_step = 0
                 waiting.end(Done(each.step, each.kept, each.period))
             else:
+                waiting.sent_step = 0  # nor will one that was lost before do it any more
                 self._put_back(waiting)
 
     async def _one_by_one(self, wanted: Sequence[tuple[Waiting, Wanted]], error: LedgerRefused) -> None:
@@ -247,6 +250,6 @@ def _redemptions(batch: Sequence[Waiting], entries: Sequence[Entry]) -> list[Ste
 
 def _may_turn_false(waiting: Waiting, entry: Entry, found: Done | Nothing | Unfit) -> bool:
     """Whether a lost statement could still make this refusal false: its step is not taken yet, by nobody."""
-    if not waiting.lost_step or not isinstance(found, Unfit):
+    if not waiting.sent_step or not isinstance(found, Unfit):
         return False
-    return entry.standing is None or entry.standing.step < waiting.lost_step
+    return entry.standing is None or entry.standing.step < waiting.sent_step

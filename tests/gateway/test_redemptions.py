@@ -3,22 +3,24 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from typing import Any
 
 import pytest
+from msgspec.structs import replace
+
+from engine.domain.campaign import Store
+from engine.ledger.campaigns import apply_campaign
 
 from engine.settings import Settings
-from tests.gateway.drop import Reply
-from tests.gateway.shop import Shop, running_shop
+from tests.gateway.drop import running_gateway
+from tests.gateway.shop import Shop, running_shop, shop_campaigns, told
 
 
 @pytest.fixture
 async def shop(drop_settings: Settings) -> AsyncIterator[Shop]:
     async with AsyncExitStack() as stack:
         yield await stack.enter_async_context(running_shop(drop_settings))
-
-
-def told(reply: Reply) -> tuple[int, str]:
-    return reply.status, str(reply.body.get("code", reply.body.get("status", "")))
 
 
 async def test_a_voucher_is_redeemed_once_and_asking_again_is_safe(shop: Shop) -> None:
@@ -50,3 +52,22 @@ async def test_of_twenty_tills_one_redeems(shop: Shop) -> None:
     same = await asyncio.gather(*(shop.redeem(order) for _ in range(20)))
     assert sorted(reply.status for reply in same) == [200] * 19 + [201]
     assert len({reply["redemption"]["id"] for reply in same}) == 1
+
+
+async def test_what_was_promised_counts_whatever_became_of_the_stores(shop: Shop) -> None:
+    """P8: the store is in no file any more, or another merchant's by now; the voucher was promised for it."""
+    code, other = await shop.settled("ann"), await shop.settled("ben")
+    [shops, food] = shop_campaigns(datetime.now(UTC))
+    fewer = {name: store for name, store in shops.stores.items() if name not in ("mall", "mall-far")}
+    [cut, gift] = (replace(offer, stores=("mall-2",)) for offer in shops.offers)
+    sold = {"mall-far": Store("宜昌商场", "m3", "武汉")}
+    for campaign in (replace(shops, stores=fewer, offers=(cut, gift)), replace(food, stores=food.stores | sold)):
+        live = replace(campaign, waves=shop.waves[campaign.id])
+        await apply_campaign(shop.drop.stores.ledger, live, "tests")
+    async with running_gateway(shop.drop.settings, shop.drop.stores) as gateway:
+
+        async def redeem(order: dict[str, Any]) -> tuple[int, str]:
+            return told(await gateway.call("POST", "/v1/merchant/redemptions", shop.till(), json=order))
+
+        assert await redeem(shop.order(code)) == (201, "redeemed")
+        assert await redeem(shop.order(other, store="mall-far")) == (403, "wrong_city"), "not another merchant's"

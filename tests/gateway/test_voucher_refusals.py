@@ -1,16 +1,20 @@
 """Every reason not to take a voucher, reached at a till on real servers, in both languages, as docs/http.md has it.
 
-What no request can do yet is done to the ledger by hand: a shop has to answer truly whoever has changed a voucher.
+What no till can ask for is done to the ledger by hand: a shop has to answer truly whoever has changed a voucher.
 """
 
+import itertools
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
 from engine.domain.codes import ALPHABET, is_code
+from engine.domain.redemption import UnfitCode
+from engine.gateway.problems import KINDS
 from engine.settings import Settings
 from tests.gateway.drop import Reply
 from tests.gateway.shop import Shop, running_shop
@@ -158,11 +162,39 @@ async def _(shop: Shop) -> Reply:
     return await shop.redeem(shop.order(second, payment_no="both"))
 
 
+@reaches("unknown_lock")
+async def _(shop: Shop) -> Reply:
+    lock = await shop.lock(shop.held(await shop.settled("held")))
+    return await shop.release(lock["lock"]["id"], shop.till("food"))
+
+
+@reaches("unknown_redemption")
+async def _(shop: Shop) -> Reply:
+    made = await shop.redeem(shop.order(await shop.settled("foreign")))
+    return await shop.reverse(made["redemption"]["id"], shop.refund(), shop.till("food"))
+
+
+@reaches("already_reversed")
+async def _(shop: Shop) -> Reply:
+    made = await shop.redeem(shop.order(await shop.settled("returned")))
+    assert (await shop.reverse(made["redemption"]["id"], shop.refund())).status == 201
+    return await shop.reverse(made["redemption"]["id"], shop.refund())
+
+
+@reaches("above_redeemed")
+async def _(shop: Shop) -> Reply:
+    made = await shop.redeem(shop.order(await shop.settled("partly")))
+    return await shop.reverse(made["redemption"]["id"], shop.refund(amount=4_251))
+
+
 @reaches("not_settled_yet")
 async def _(shop: Shop) -> Reply:
     """The writer is gone: the claim stays in the log."""
     await shop.writer.stop()
     return await shop.redeem(shop.order(await shop.claim("quick")))
+
+
+NOT_OF_LOCKS = {"one_per_payment", "unknown_lock", "unknown_redemption", "already_reversed", "above_redeemed"}
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
@@ -173,6 +205,53 @@ async def test_every_reason_is_reached(shop: Shop, language: str) -> None:
     for code, means in MEANS.items():
         reply = await means(shop)
         check(code, reply, language)
+        if code not in NOT_OF_LOCKS:  # whatever keeps a voucher from being redeemed keeps it from being held
+            order, auth = shop.asked
+            shown = {name: value for name, value in order.items() if name != "payment_no"} | {"hold_ms": 1_000}
+            assert (await shop.lock(shown, auth))["code"] == code
         carried[code] = set(reply.body) - USUAL | {name for name in HEADERS if name in reply.headers}
     documents = {code: set(re.findall("`([^`]+)`", carries)) for code, carries in documented().items()}
     assert carried == {code: documents[code] for code in MEANS} | {"cancelled": {"detail", "reason"}}
+
+
+def test_the_order_is_the_one_of_the_table() -> None:
+    """`cancelled` waves share with vouchers, and a payment that is missing is an `invalid_request`."""
+    decided = [code.value for code in UnfitCode if code.value in OF_VOUCHERS]
+    assert decided == [code for code in KINDS if code in decided]
+
+
+async def test_of_several_reasons_the_first_is_told(shop: Shop) -> None:
+    """What the gateway finds, what the books say and what the terms say, in one order; of each what can go together."""
+    good, over = await shop.settled("good"), await shop.settled("over")
+    await shop.rows(
+        "update vouchers set expires_at = (select claimed_at from claims c where c.code = $1) where code = $1", over
+    )
+    used = shop.order(await shop.settled("before"))
+    made = await shop.redeem(used)
+    mistyped = good[:-1] + ("0" if good[-1] != "0" else "1")
+    codes = {"": good, "mistyped_code": mistyped, "unknown_code": another(good), "expired": over}
+    stores = {"": "mall", "forbidden": "elsewhere", "wrong_store": "mall-2"}
+    found_here = ["forbidden", "mistyped_code"]
+    order = [*found_here, "request_no_used", "unknown_code", "expired", "wrong_store", "below_min_spend"]
+    for (code, its), (store, place), is_used, is_little in itertools.product(
+        codes.items(), stores.items(), (False, True), (False, True)
+    ):
+        faults = [code, store, "request_no_used" if is_used else "", "below_min_spend" if is_little else ""]
+        changes: dict[str, Any] = {"store": place, "amount": 2_999 if is_little else 3_000}
+        if is_used:
+            changes["request_no"] = used["request_no"]
+        wanted = next((fault for fault in order if fault in faults), "")
+        if wanted:
+            assert (await shop.redeem(shop.order(its, **changes)))["code"] == wanted, faults
+            assert (await shop.lock(shop.held(its, **changes)))["code"] == wanted, faults
+    id = made["redemption"]["id"]
+    partly = shop.refund(amount=4_000)
+    assert (await shop.reverse(id, partly)).status == 201
+    for redemption, wrong, wanted in (
+        ("r-" + "0" * 32, {"request_no": used["request_no"], "amount": 5_000, "by": "me"}, "invalid_request"),
+        ("r-" + "0" * 32, {"request_no": used["request_no"], "amount": 5_000}, "unknown_redemption"),
+        (id, {"request_no": used["request_no"], "amount": 5_000}, "request_no_used"),
+        (id, {"request_no": partly["request_no"], "amount": 5_000}, "request_no_used"),
+        (id, {"amount": 5_000}, "above_redeemed"),
+    ):
+        assert (await shop.reverse(redemption, shop.refund(**wrong)))["code"] == wanted

@@ -4,7 +4,7 @@ from random import Random
 from typing import Final
 
 from loadtests.fuzz.cases import Case, Generator, one
-from loadtests.fuzz.kinds import addresses, bodies, chunks, credentials, flows, operators, wire
+from loadtests.fuzz.kinds import addresses, bodies, chunks, credentials, flows, operators, tills, wire
 from loadtests.fuzz.kit import Kit
 
 CONTROL_EACH: Final = 1_000
@@ -25,6 +25,7 @@ KINDS: Final[dict[str, tuple[Generator, int]]] = {
     "headers": (credentials.odd_headers, 10),
     "operators": (operators.bad_acts, 3),
     "campaign files": (operators.bad_files, 1),
+    "tills": (tills.bad_tills, 3),
     "wire: request line": (wire.request_line, 5),
     "wire: fields": (wire.fields, 5),
     "wire: Content-Length": (wire.content_length, 4),

@@ -31,7 +31,8 @@ DEADLINE_S = 600
 @pytest.fixture
 async def drop(settings: Settings, redis_url: str, database_url: str) -> AsyncIterator[Drop]:
     """One user asks for everything, as fast as it can; audits need a writer."""
-    settings = replace(settings, redis_url=redis_url, database_url=database_url, user_requests_per_second=0)
+    unhurried = {"user_requests_per_second": 0, "code_guesses_per_second": 0, "user_guesses_per_second": 0}
+    settings = replace(settings, redis_url=redis_url, database_url=database_url, **unhurried)
     async with AsyncExitStack() as stack:
         drop = await stack.enter_async_context(running_drop(settings))
         await stack.enter_async_context(running(writer_services(drop.stores, settings)))
@@ -55,7 +56,7 @@ async def run(drop: Drop, folder: Path, seed: int, phases: str, examples: int) -
     """What schemathesis says; fails with all of it where anything was wrong."""
     (folder / "openapi.json").write_text(json.dumps(with_addresses_that_are_there()), "utf-8")
     (folder / "schemathesis.toml").write_text(CONFIG, "utf-8")
-    token = drop.token("one-user", scope="claim ops", role="operator", ttl_s=3600)
+    token = drop.token("one-user", scope="claim ops merchant", role="operator", stores=["s1"], ttl_s=3600)
     command = [
         *(sys.executable, "-m", "schemathesis.cli", "--config-file", "schemathesis.toml", "run", "openapi.json"),
         *("--url", drop.url, "--header", f"Authorization: {token}", "--phases", phases, "--checks", "all"),

@@ -25,6 +25,7 @@ BY_ID = {operation.id: operation for operation in OPERATIONS}
 NOWHERE = {"wave": "nowhere", "campaign": "nowhere"}
 SENT = {"restock_wave": {"reason": "why", "stock": {"a": 7}}, "claim": {"offer": "a"}}
 CARDS = ("list_my_vouchers", "get_my_voucher", "get_my_qr_code", "delete_my_voucher")
+TILLS = ("redeem", "get_redemption", "reverse_redemption", "lock_voucher", "release_lock")
 ACTS = [operation for operation in OPERATIONS if operation.who == "operator" and "recovering" in operation.refusals]
 
 
@@ -113,7 +114,7 @@ async def test_postgres_is_away(lines: Lines) -> None:
     ):
         assert await refused(drop, operation, other=NOWHERE) == (503, "busy"), operation
     shops = ("quote", "merchant_statement", "ops_statement")
-    for operation in ("list_my_claims", "report_wave", "show_voucher", *CARDS, *shops):
+    for operation in ("list_my_claims", "report_wave", "show_voucher", *CARDS, *TILLS, *shops):
         assert await refused(drop, operation) == (503, "busy"), operation
     assert await refused(drop, "show_campaign", other=NOWHERE) == (503, "busy")
     assert await refused(drop, "put_campaign", other={"campaign": "try-it"}) == (503, "act_incomplete")

@@ -1,0 +1,120 @@
+"""Which reason is told where several apply, and what refunds add up to."""
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.domain.campaign import Offer, Promise, Store, Use, Validity
+from engine.domain.locking import Lock, decide_lock
+from engine.domain.redemption import Fit, Made, Redeem, Standing, Unfit, UnfitCode, decide
+from engine.domain.reversal import Redeemed, Refunded, Reverse, decide_reversal
+from engine.domain.voucher import Kept, Period
+
+ORDER = list(UnfitCode)
+NOW, OVER, SOON = 1_000, 900, 1_100
+PROMISE = Promise(
+    offer=Offer("cut", "满减", "threshold", ("here", "far"), face=1_000, min_spend=3_000),
+    use=Use(cities=("武汉",)),
+    validity=Validity(days_after_claim=7),
+    timezone="Asia/Shanghai",
+    currency="CNY",
+    stores={"here": Store("店", "m1", "武汉"), "far": Store("店", "m1", "宜昌")},
+)
+LIVES: dict[UnfitCode, tuple[Kept, Period]] = {
+    UnfitCode.NOT_YET_EFFECTIVE: ("pending", Period(SOON, 2_000)),
+    UnfitCode.EXPIRED: ("pending", Period(0, OVER)),
+    UnfitCode.ALREADY_REDEEMED: ("redeemed", Period(0, OVER)),
+    UnfitCode.INVALIDATED: ("invalidated", Period(0, OVER)),
+    UnfitCode.CANCELLED: ("cancelled", Period(0, OVER)),
+    UnfitCode.DELETED: ("deleted", Period(0, OVER)),
+    UnfitCode.LOCKED: ("locked", Period(0, OVER)),
+}
+
+
+def standing(kept: Kept, good: Period) -> Standing:
+    made = Made("lock", OVER, "m1", "here", "another order", until_ms=SOON, step=1)
+    return Standing(1, "C", 1, 1, 1, "u1", 0, good, kept, 1, made=made)
+
+
+def asked(faults: frozenset[UnfitCode]) -> Redeem:
+    store = "far" if UnfitCode.WRONG_CITY in faults else "here"
+    return Redeem(
+        code="C",
+        merchant="m2" if UnfitCode.OTHER_MERCHANT in faults else "m1",
+        store="another" if faults & {UnfitCode.WRONG_STORE, UnfitCode.OTHER_MERCHANT} else store,
+        clerk="li",
+        order_no="o",
+        payment_no="" if UnfitCode.PAYMENT_MISSING in faults else "p",
+        amount=2_999 if UnfitCode.BELOW_MIN_SPEND in faults else 3_000,
+        lines=(),
+        request_no="q",
+    )
+
+
+def combinations() -> Iterator[frozenset[UnfitCode]]:
+    """At most one thing has become of a voucher; all else goes together as it likes."""
+    free = ("OTHER_MERCHANT", "WRONG_STORE", "WRONG_CITY", "PAYMENT_MISSING", "BELOW_MIN_SPEND", "ONE_PER_PAYMENT")
+    for life in (None, *LIVES):
+        for some in itertools.product((False, True), repeat=len(free)):
+            faults = {UnfitCode[name] for name, is_there in zip(free, some, strict=True) if is_there}
+            yield frozenset(faults | ({life} if life else set()))
+
+
+def test_the_first_reason_is_told_in_the_order_of_the_table() -> None:
+    for faults in combinations():
+        life = next((fault for fault in faults if fault in LIVES), None)
+        kept, good = LIVES[life] if life else ("pending", Period(0, 2_000))
+        places = {1} if UnfitCode.ONE_PER_PAYMENT in faults else set()
+        if UnfitCode.PAYMENT_MISSING in faults:
+            faults -= {UnfitCode.ONE_PER_PAYMENT}
+        if faults & {UnfitCode.OTHER_MERCHANT, UnfitCode.WRONG_STORE}:
+            faults -= {UnfitCode.WRONG_CITY}  # of a store that is not theirs the terms know no city
+        if UnfitCode.OTHER_MERCHANT in faults:
+            faults -= {UnfitCode.WRONG_STORE}
+        want = min(faults, key=ORDER.index, default=None)
+        got = decide(asked(faults), standing(kept, good), PROMISE, NOW, places)
+        assert (got.code if isinstance(got, Unfit) else None) == want, faults
+        lock = Lock("C", asked(faults).merchant, asked(faults).store, "li", "o", asked(faults).amount, (), 1, "q")
+        of_payment = {UnfitCode.PAYMENT_MISSING, UnfitCode.ONE_PER_PAYMENT}
+        want = min(faults - of_payment, key=ORDER.index, default=None)
+        held = decide_lock(lock, standing(kept, good), PROMISE, NOW)
+        assert (held.code if isinstance(held, Unfit) else None) == want, faults
+
+
+@pytest.mark.parametrize(("order_no", "merchant"), [("another order", "m1"), ("another order", "m3"), ("", "m1")])
+def test_a_lock_is_of_one_order_of_one_merchant(order_no: str, merchant: str) -> None:
+    mine = Redeem("C", merchant, "here", "li", order_no, "p", 3_000, (), "q")
+    got = decide(mine, standing("locked", Period(0, OVER)), PROMISE, NOW, set())
+    assert isinstance(got, Fit) == (order_no == "another order" and merchant == "m1")
+
+
+@given(st.data())
+def test_refunds_in_any_parts_add_up_to_the_redemption(data: st.DataObject) -> None:
+    """Of amount and discount alike, no part negative, what is paid back never above what was paid."""
+    amount = data.draw(st.integers(1, 1 << 53))
+    discount = data.draw(st.integers(0, amount))
+    of = Redeemed("r", "C", 1, "m1", "here", "o", "p", amount, discount)
+    used = standing("redeemed", Period(0, 2_000))
+    times, back, off, early = 0, 0, 0, True
+    while back < amount:
+        part = None if times > 5 else data.draw(st.none() | st.integers(1, amount))
+        by: Any = data.draw(st.sampled_from(("merchant", "user")))
+        completed = data.draw(st.booleans())
+        so_far = Refunded(times, back, off, 0, early)
+        refund = decide_reversal(Reverse(of, "li", by, completed, part, "q"), used, so_far, "UTC", NOW)
+        if isinstance(refund, Unfit):
+            assert part is not None
+            assert (refund.code, refund.left) == (UnfitCode.ABOVE_REDEEMED, amount - back)
+            times += 1
+            continue
+        assert 0 <= refund.discount <= refund.amount
+        times, back, off = times + 1, back + refund.amount, off + refund.discount
+        early = early and by == "merchant" and not completed
+        assert (refund.kind == "give_back") == (back == amount and early)
+    assert (back, off) == (amount, discount)
+    more = decide_reversal(Reverse(of, "li", "user", True, None, "q"), used, Refunded(times, back, off, 7), "UTC", NOW)
+    assert more == Unfit(UnfitCode.ALREADY_REVERSED, at_ms=7, timezone="UTC")

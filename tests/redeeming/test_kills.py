@@ -1,0 +1,113 @@
+"""kill -9 of a gateway and of Postgres in mid-redemption: one redemption each, one answer to who asks again."""
+
+import asyncio
+import contextlib
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from msgspec.structs import replace
+
+from engine.ledger.migrate import migrate
+from engine.settings import Settings
+from loadtests.chaos.servers import PostgresServer, kill_server, start_server
+from tests.gateway.shop import Shop, running_shop
+from tests.support.servers import servers_folder
+from tests.support.waiting import wait_until
+from tests.telemetry.house import free_port, running_house
+
+VOUCHERS = 12
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    made = servers_folder()
+    yield made
+    shutil.rmtree(made, ignore_errors=True)
+
+
+@pytest.fixture
+async def postgres(folder: Path) -> AsyncIterator[PostgresServer]:
+    """One of this test's own, to be killed."""
+    server = PostgresServer(folder / "postgres")
+    await server.start()
+    yield server
+    await server.stop()
+
+
+async def redeemed_once(shop: Shop, orders: list[dict[str, Any]], heard: dict[str, str]) -> None:
+    """Ask again for each order until there is an answer: the redemption that somebody heard of, if anybody did; and the
+    books have one for each voucher."""
+
+    async def ask(order: dict[str, Any]) -> None:
+        async def answer() -> bool:
+            reply = await shop.redeem(order)
+            if reply.status == 503:
+                return False
+            assert reply.status in (200, 201), reply
+            told = heard.setdefault(order["request_no"], reply["redemption"]["id"])
+            assert told == reply["redemption"]["id"]
+            return True
+
+        await wait_until(lambda: answer(), what="an answer")
+
+    await asyncio.gather(*map(ask, orders))
+    rows = await shop.rows("select code, count(*) as times from voucher_steps where kind = 'redeem' group by code")
+    assert {row["code"]: row["times"] for row in rows} == {order["code"]: 1 for order in orders}
+
+
+async def test_a_gateway_that_is_killed(settings: Settings, redis_url: str, database_url: str, tmp_path: Path) -> None:
+    """Its tills hear nothing; another gateway has the answers."""
+    settings = replace(settings, redis_url=redis_url, database_url=database_url)
+    async with AsyncExitStack() as stack:
+        shop = await stack.enter_async_context(running_shop(settings))
+        house = stack.enter_context(running_house(settings, tmp_path))
+        port = free_port()
+        victim = house.start("gateway", port=port)
+        codes = await asyncio.gather(*(shop.settled(f"u{no}") for no in range(VOUCHERS)))
+        orders = [shop.order(code) for code in codes]
+        await asyncio.to_thread(victim.ready)
+        heard: dict[str, str] = {}
+        headers = {"Authorization": shop.till()}
+        url = f"http://127.0.0.1:{port}/v1/merchant/redemptions"
+        session = await stack.enter_async_context(aiohttp.ClientSession(headers=headers))
+
+        async def ask(order: dict[str, Any]) -> None:
+            with contextlib.suppress(aiohttp.ClientError):
+                async with session.post(url, json=order) as response:
+                    if response.status == 201:
+                        heard[order["request_no"]] = (await response.json())["redemption"]["id"]
+                        victim.process.kill()  # the first answer is out: others are under way
+
+        await asyncio.gather(*map(ask, orders))
+        assert heard
+        await redeemed_once(shop, orders, heard)
+
+
+async def test_a_postgres_that_is_killed(settings: Settings, redis_url: str, postgres: PostgresServer) -> None:
+    """What it had committed it has; what it had not is not said to be done."""
+    settings = replace(settings, redis_url=redis_url, database_url=postgres.url, ledger_timeout_ms=2_000)
+    await migrate(postgres.url, settings)
+    async with running_shop(settings) as shop:
+        codes = await asyncio.gather(*(shop.settled(f"u{no}") for no in range(VOUCHERS)))
+        orders = [shop.order(code) for code in codes]
+        heard: dict[str, str] = {}
+
+        async def ask(order: dict[str, Any]) -> None:
+            reply = await shop.redeem(order)
+            assert reply.status in (200, 201, 503), reply
+            if reply.status < 300:
+                heard[order["request_no"]] = reply["redemption"]["id"]
+
+        asking = [asyncio.create_task(ask(order)) for order in orders]
+        await asyncio.wait(asking[:1])
+        port = postgres.port
+        await kill_server(postgres)
+        await start_server(postgres)
+        assert postgres.port == port
+        await asyncio.gather(*asking)
+        await redeemed_once(shop, orders, heard)
