@@ -227,8 +227,9 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     """What a ticket's reply states as its life; the script decides in the end."""
     token_leeway_ms: Annotated[int, Meta(ge=0, le=60_000)] = 5_000
     """Clock difference that is forgiven between issuer and gateway."""
-    token_cache_max: Annotated[int, Meta(ge=0, le=10_000_000)] = 20_000
-    """Verified tokens that a gateway process remembers until they end, some 800 bytes each. 0: none."""
+    token_cache_max: Annotated[int, Meta(ge=0, le=10_000_000)] = 10_000
+    """Verified tokens that a gateway process remembers until they end, some 650 bytes each: as many as it has
+    connections. 0: none."""
 
     def __post_init__(self) -> None:
         """Relations between values."""

@@ -25,6 +25,7 @@ def drop_settings(settings: Settings, redis_url: str, database_url: str) -> Sett
         redis_url=redis_url,
         database_url=database_url,
         user_requests_per_second=0,
+        claim_calls_max=1,  # what comes after the first waits in the queue
         redis_timeout_ms=20_000,  # a store that is silent for a while is waited for
         claim_wait_max_ms=20_000,
         claim_decide_ms=25_000,
