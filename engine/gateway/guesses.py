@@ -59,7 +59,7 @@ class Guesses:
         """What came of a request; it takes a token where it was in vain."""
         if answer.outcome not in IN_VAIN[guessed]:
             return
-        GUESSES.labels("user" if guessed == "user" else answer.outcome).inc()
+        GUESSES.labels(answer.outcome).inc()
         buckets = self._buckets[guessed]
         if buckets is not None:
             buckets.owe(caller.identity.account, DEBT_S_MAX)

@@ -126,7 +126,7 @@ RATE_BUCKETS: Final = Gauge(
     multiprocess_mode="livesum",
 )
 GUESSES: Final = Counter(
-    "dropwave_guesses", "Codes that nobody was given and users who hold nothing, as tills asked for them.", ["what"]
+    "dropwave_guesses", "Codes that nobody was given and users who hold nothing, as tills asked for them.", ["outcome"]
 )
 TOKEN_CACHE_LOOKUPS: Final = Counter(
     "dropwave_token_cache_lookups", "Bearer tokens looked up among those verified before: hit or miss.", ["outcome"]

@@ -65,7 +65,7 @@ def test_who_guesses_at_once_waits_for_all_of_it_within_a_bound() -> None:
 
 
 def test_users_have_a_bucket_of_their_own_and_all_is_counted() -> None:
-    counters = GUESSES.labels("user")._value, GUESSES.labels("unknown_code")._value
+    counters = GUESSES.labels(NOTHING)._value, GUESSES.labels("unknown_code")._value
     before = [counter.get() for counter in counters]
     guesses = Guesses(Settings(code_guesses_per_second=0), Clock())
     fail(guesses, 500)

@@ -6,6 +6,11 @@ _TABLES = """
 select c.relname as name from pg_class c
 where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') and not c.relispartition
 """
+_COLUMNS = """
+select string_agg(attname, ', ' order by attnum) as names from pg_attribute
+where attrelid = $1::text::regclass and attnum > 0 and not attisdropped and attgenerated = ''
+"""
+"""What is worked out from other columns is worked out again."""
 
 
 async def back_up(ledger: Ledger) -> None:
@@ -28,5 +33,6 @@ async def go_back(ledger: Ledger) -> None:
         await connection.execute("alter table trail enable trigger all")
         await connection.execute("alter table trail enable always trigger trail_is_only_added_to")
         for name in names:
-            await connection.execute(f"insert into {name} select * from backup.{name}")
+            columns = await connection.fetchval(_COLUMNS, name)
+            await connection.execute(f"insert into {name} ({columns}) select {columns} from backup.{name}")
         await connection.execute("update leases set expires_at = clock_timestamp()")
