@@ -41,6 +41,7 @@ OPENS_IN_MIN_S = 3
 @click.option("--workers", show_default=f"{WORKERS}", type=click.IntRange(1, 64), help="Gateway processes of its own.")
 @click.option("--ack", type=click.Choice(["memory", "logged", "settled"]), help="What a reply of its own waits for.")
 @click.option("--url", metavar="URL", help="A running installation to rehearse in: https://host, http://host:port.")
+@click.option("--redeem", "redeems", is_flag=True, help="Go on into shops: vouchers are used under changed terms (P8).")
 @data_option
 @json_option
 def rehearse(
@@ -52,6 +53,7 @@ def rehearse(
     workers: int | None,
     ack: str | None,
     url: str | None,
+    redeems: bool,
     data: str | None,
     as_json: bool,
 ) -> None:
@@ -64,12 +66,13 @@ def rehearse(
     """
     if opens_in_s < OPENS_IN_MIN_S:
         raise UsageError(f"--opens-in {opens_in_s}s is too soon; it takes {OPENS_IN_MIN_S}s or more")
-    _check_options(url, {"--workers": workers, "--ack": ack}, data)
+    _check_options(url, {"--workers": workers, "--ack": ack, "--redeem": redeems or None}, data)
     campaign = read_campaign_file(file)
     wave = _chosen(campaign, wave_id)
     seed = secrets.randbelow(2**32) if seed is None else seed
     if url is None:
-        wish = Wish(campaign, _plan(campaign, wave, users, opens_in_s, seed), opens_in_s, silent=as_json)
+        plan = _plan(campaign, wave, users, opens_in_s, seed)
+        wish = Wish(campaign, plan, opens_in_s, silent=as_json, redeems=redeems)
         verdict = _on_own_servers(wish, WORKERS if workers is None else workers, ack)
     else:
         ids = sandbox_ids(campaign.id, wave.id, seed, time.time_ns())

@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from dataclasses import replace as replace_scene
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -32,13 +33,16 @@ from engine.gateway.problems import KINDS
 from engine.hotstore.store import HotStore
 from engine.hotstore.view import read_shard
 from engine.ledger.campaigns import apply_campaign
+from engine.ledger.taken import taken_in
 from engine.rehearsal.client import Address
 from engine.rehearsal.credentials import MintTicket, MintToken
 from engine.rehearsal.drop import Scene, rehearse
 from engine.rehearsal.own_stores import OwnStores
 from engine.rehearsal.plan import Plan
+from engine.rehearsal.revision import worse_terms
 from engine.rehearsal.sandbox import SandboxIds
 from engine.rehearsal.screen import screen_for
+from engine.rehearsal.tills import Merchants
 from engine.rehearsal.visit import Visit, rehearse_at
 from engine.scheduling import acts
 from engine.scheduling.files import moved
@@ -56,6 +60,7 @@ STOP_S = 30.0
 ACTOR = "rehearsal"
 OPERATOR_TOKEN_S = 6 * 3_600
 """Beyond the longest drop: the wave is closed with this token at the end."""
+TILL_TOKEN_S = 3_600
 DOCUMENTED = {code: kind.status for code, kind in KINDS.items()}
 
 
@@ -67,6 +72,8 @@ class Wish:
     plan: Plan
     opens_in_s: int
     silent: bool
+    redeems: bool = False
+    """Whether it goes on into shops."""
 
 
 async def put_on_stage(settings: Settings, wish: Wish) -> Verdict:
@@ -76,11 +83,15 @@ async def put_on_stage(settings: Settings, wish: Wish) -> Verdict:
         settings = replace(settings, redis_url=running.redis_url, database_url=running.database_url)
         async with connected(settings) as stores:
             opens_at = datetime.now(UTC) + timedelta(seconds=wish.opens_in_s)
-            applied = await apply_campaign(stores.ledger, moved(wish.campaign, wish.plan.wave, opens_at), ACTOR)
+            campaign = moved(wish.campaign, wish.plan.wave, opens_at)
+            applied = await apply_campaign(stores.ledger, campaign, ACTOR)
             wave = next(wave for wave in applied.catalogue.waves if wave.id == wish.plan.wave)
             await _until_put(stores.hot_store, applied.catalogue, wave)
+            scene = _scene(settings, stores, running, applied.catalogue, wave)
+            if wish.redeems:
+                scene = replace_scene(scene, merchants=_merchants(settings, stores, campaign, applied.catalogue))
             with screen_for(console, silent=wish.silent) as screen:
-                return await rehearse(wish.plan, _scene(settings, stores, running, applied.catalogue, wave), screen)
+                return await rehearse(wish.plan, scene, screen)
 
 
 def _announce(wish: Wish) -> None:
@@ -157,6 +168,21 @@ def _scene(settings: Settings, stores: Stores, running: Running, catalogue: Cata
         close=close,
         audit=lambda: audit(stores.ledger, store, catalogue.id, wave.id),
         documented=DOCUMENTED,
+    )
+
+
+def _merchants(settings: Settings, stores: Stores, campaign: Campaign, catalogue: Catalogue) -> Merchants:
+    """Tills of every store of the campaign, and an operator who makes its terms worse."""
+    key, marks = Keyring.of(settings).signing_key, marks_of(settings)
+
+    def till(store: str) -> str:
+        return mint_token(key, f"{ACTOR}-{store}", ttl_s=TILL_TOKEN_S, scope="merchant", stores=[store], marks=marks)
+
+    return Merchants(
+        stores=campaign.stores,
+        mint_till=till,
+        revise=lambda: apply_campaign(stores.ledger, worse_terms(campaign), ACTOR, reason="rehearsal"),
+        taken=lambda: taken_in(stores.ledger, catalogue.campaign_no),
     )
 
 

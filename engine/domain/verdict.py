@@ -3,10 +3,11 @@
     P1 never more claims than stock                     P5 asking again is safe
     P2 never more than the limit                        P6 nobody before the opening or after the close
     P3 what was acknowledged reaches the ledger         P7 numbers without gaps
-    P4 what is wanted is given out                      P9 every refusal says its one true reason
+    P4 what is wanted is given out                      P8 what was claimed is honoured in shops
+                                                        P9 every refusal says its one true reason
 
-The audit judges P1 to P7 from the stores, a rehearsal from what its users were told as well. P8 is
-about redemption and not judged here.
+The audit judges P1 to P7 from the stores, a rehearsal from what its users were told as well; P8 is judged by a
+rehearsal that goes on into shops.
 """
 
 from collections import defaultdict
@@ -16,7 +17,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-Promise = Literal["P1", "P2", "P3", "P4", "P5", "P6", "P7", "P9"]
+Promise = Literal["P1", "P2", "P3", "P4", "P5", "P6", "P7", "P8", "P9"]
 
 PROMISES: Mapping[Promise, str] = MappingProxyType(
     {
@@ -27,6 +28,7 @@ PROMISES: Mapping[Promise, str] = MappingProxyType(
         "P5": "asking again gives the same claim",
         "P6": "only between opening and close",
         "P7": "numbers without gaps, in order",
+        "P8": "what was claimed is honoured in shops",
         "P9": "every refusal is true",
     }
 )

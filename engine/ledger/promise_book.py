@@ -23,6 +23,9 @@ STORES_FRESH_FOR_S = 30.0
 STORES_LOOK_S = 1.0
 """A store that is not in the book is looked for no more often than this: made-up ids must not become a load."""
 
+STORES_MISSED_MAX = 10_000
+"""Stores of tokens that no campaign ever had; past it all are looked for again."""
+
 TermsKey = tuple[int, int, int]
 """(campaign_no, offer_no, version)."""
 
@@ -45,6 +48,8 @@ class PromiseBook:
         self._kept: dict[TermsKey, Kept] = {}
         self._merchants: dict[str, str] = {}
         self._read_s: float | None = None
+        self._missed_s: dict[str, float] = {}
+        """When each store was looked for in vain: not for another one's sake is a store called unknown."""
 
     async def promises(self, wanted: Iterable[TermsKey]) -> dict[TermsKey, Kept]:
         """These versions; one that the ledger does not have is not there. Raises LedgerError."""
@@ -72,8 +77,15 @@ class PromiseBook:
         age_s = STORES_FRESH_FOR_S if self._read_s is None else now_s - self._read_s
         if age_s >= STORES_FRESH_FOR_S or (store not in self._merchants and age_s >= STORES_LOOK_S):
             rows = await self._ledger.fetch(_SQL["stores"])
-            self._merchants = {row["store"]: row["merchant"] for row in rows}
+            # one that every file has dropped stays: what was promised of it counts
+            self._merchants |= {row["store"]: row["merchant"] for row in rows}
             self._read_s = now_s
-            if store not in self._merchants and (row := await self._ledger.fetch_row(_SQL["store_of_terms"], store)):
+        if store not in self._merchants and now_s - self._missed_s.get(store, -STORES_LOOK_S) >= STORES_LOOK_S:
+            row = await self._ledger.fetch_row(_SQL["store_of_terms"], store)
+            if row is not None:
                 self._merchants[store] = row["merchant"]
+            else:
+                if len(self._missed_s) >= STORES_MISSED_MAX:
+                    self._missed_s.clear()
+                self._missed_s[store] = now_s
         return self._merchants.get(store, "")

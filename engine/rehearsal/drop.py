@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -13,10 +13,12 @@ from engine.domain.campaign import Catalogue, CatalogueWave
 from engine.domain.verdict import Verdict, joined
 from engine.errors import CannotRun
 from engine.rehearsal.backstage import Backstage, HeldClaim
-from engine.rehearsal.case import Case, Moments
+from engine.rehearsal.case import Case, Moments, instant_ms
 from engine.rehearsal.client import Address, Pool
 from engine.rehearsal.credentials import Credentials, MintTicket, MintToken
 from engine.rehearsal.crowd import Crowd
+from engine.rehearsal.errands import Holding, draw_errands
+from engine.rehearsal.honour import honoured
 from engine.rehearsal.judge import UNDECIDED, judge
 from engine.rehearsal.kept import Kept
 from engine.rehearsal.observer import Observer
@@ -25,6 +27,7 @@ from engine.rehearsal.plan import Plan
 from engine.rehearsal.record import Answer, Record
 from engine.rehearsal.requests import Requests
 from engine.rehearsal.store_time import StoreTime
+from engine.rehearsal.tills import Merchants, Shopping, Tills
 from engine.rehearsal.users import Kind, User
 
 CONNECTIONS_MAX = 300
@@ -34,6 +37,8 @@ DROP_MAX_S_PER_USER = 0.01
 """A drop that is not over by then hangs: even a slow machine answers hundreds of requests a second."""
 SAMPLE = 25
 """Winners, and as many losers, who ask again during the pause and after the close."""
+SHOPPERS_MAX = 2_000
+"""Vouchers that are used: a few seconds of work for two cores."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,8 @@ class Scene:
     audit: Callable[[], Awaitable[Verdict]]
     documented: Mapping[str, int]
     """Status by code of every refusal that the service may give."""
+    merchants: Merchants | None = None
+    """None: the rehearsal ends with the drop."""
 
 
 class Rehearsal:
@@ -65,13 +72,14 @@ class Rehearsal:
         self._record = Record()
         self._moments = Moments(scene.wave.opens_at_ms, scene.wave.closes_at_ms)
         self._users = {user.number: user for user in plan.users}
-        credentials = Credentials(
+        self._pool = pool
+        self._credentials = Credentials(
             scene.catalogue, scene.wave, scene.mint_ticket, scene.mint_token, int(time.time() * 1000), plan.seed
         )
         self._crowd = Crowd(
             pool,
             Requests(scene.address.authority, scene.wave.id),
-            credentials,
+            self._credentials,
             self._record,
             self._clock,
             scene.wave.opens_at_ms,
@@ -99,7 +107,7 @@ class Rehearsal:
             await self._during_a_pause()
             await self._after_the_close()
             await self._settled()
-            return await self._verdict()
+            return await self._verdict(await self._in_shops())
         finally:
             await self._observer.stop()
 
@@ -152,7 +160,33 @@ class Rehearsal:
         for answer in self._draw.sample(winners, min(SAMPLE, len(winners))):
             await self._crowd.look(self._users[answer.user])
 
-    async def _verdict(self) -> Verdict:
+    async def _in_shops(self) -> Shopping | None:
+        """Some of the vouchers are used, under terms that were changed after the claim."""
+        scene = self._scene
+        if scene.merchants is None:
+            return None
+        self._observer.phase = "in shops"
+        holdings = list(self._holdings())
+        shoppers = self._draw.sample(holdings, min(SHOPPERS_MAX, len(holdings)))
+        now_ms = int(self._clock.now_ms())
+        errands = draw_errands(shoppers, scene.merchants.stores, scene.wave.day, now_ms, self._plan.seed)
+        tokens = {each.user: self._credentials.token(self._users[each.user]) for each in shoppers}
+        tills = Tills(self._pool, scene.address.authority, scene.merchants, tokens.__getitem__, self._plan.seed)
+        return await tills.visit(errands)
+
+    def _holdings(self) -> Iterator[Holding]:
+        """What was granted, each voucher once; nothing was applied before the drop, so the terms are the first ones."""
+        offers = {offer.id: offer for offer in self._scene.catalogue.offers}
+        granted = {
+            answer.granted.code: (answer.user, answer.granted) for answer in self._record.answers if answer.granted
+        }
+        for code, (user, claim) in granted.items():
+            offer = offers[claim.offer]
+            terms = offer.current
+            claimed_at_ms = instant_ms(claim.claimed_at)
+            yield Holding(user, code, claim.id, claimed_at_ms, offer.no, terms.version, terms.promise)
+
+    async def _verdict(self, shopping: Shopping | None) -> Verdict:
         self._observer.phase = "judging"
         await self._observer.look()  # the last picture is of the end, however short the drop was
         scene = self._scene
@@ -161,7 +195,10 @@ class Rehearsal:
         await self._clock.look()
         self._moments.tolerance_ms = self._clock.off_by_ms
         case = Case(scene.catalogue, scene.wave, self._plan, self._record, kept, self._moments, scene.documented)
-        verdict = joined(scene.wave.id, [await scene.audit(), judge(case)])
+        verdicts = [await scene.audit(), judge(case)]
+        if shopping is not None:
+            verdicts.append(Verdict(scene.wave.id, (honoured(shopping),)))
+        verdict = joined(scene.wave.id, verdicts)
         return replace(verdict, notes=(*verdict.notes, *self._notes()))
 
     async def _ask_who_may_hold(self) -> list[HeldClaim]:

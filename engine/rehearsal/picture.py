@@ -5,7 +5,7 @@ from typing import Literal, Protocol
 
 from msgspec import Struct
 
-Phase = Literal["countdown", "drop", "settling", "pause", "after the close", "judging"]
+Phase = Literal["countdown", "drop", "settling", "pause", "after the close", "in shops", "judging"]
 
 
 class Shelf(Struct, frozen=True):

@@ -1,0 +1,104 @@
+"""What winners do with their vouchers in shops, drawn in advance, and what the terms of their claims say to that."""
+
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from enum import StrEnum
+
+from msgspec import Struct
+
+from engine.domain.campaign import Offer, Promise, Store
+from engine.domain.discount import discount_on
+from engine.domain.voucher import period
+
+REDEEMED: str = "redeemed"
+"""What is expected of a till that has to take the voucher; else the code of its refusal is."""
+_SPENT_MAX = 20_000
+"""Beyond what the offer asks for, in minor units."""
+
+
+class ErrandKind(StrEnum):
+    """How a voucher is used."""
+
+    PLAIN = "redeemed once"
+    TWO_TILLS = "shown at two tills at once"
+    LOST_REPLY = "redeemed, the reply lost, and asked for again under the same number"
+    WRONG_PLACE = "shown where it is not taken first"
+    TOO_LITTLE = "shown for a payment that is too small first"
+
+
+class Holding(Struct, frozen=True):
+    """A voucher as its holder was told of it, and what was promised with it."""
+
+    user: int
+    code: str
+    claim_id: str
+    claimed_at_ms: int
+    offer_no: int
+    terms_version: int
+    promise: Promise
+
+
+class Visit(Struct, frozen=True):
+    """One request at a till, and what has to come of it by the terms of the claim."""
+
+    store: str
+    amount: int
+    expected: str
+    discount: int = 0
+
+
+class Errand(Struct, frozen=True):
+    """A voucher's way through shops. `first` is refused and changes nothing; None: it goes to `then` at once."""
+
+    number: int
+    holding: Holding
+    kind: ErrandKind
+    then: Visit
+    first: Visit | None = None
+
+
+def draw_errands(
+    holdings: Sequence[Holding], stores: Mapping[str, Store], wave_day: str, now_ms: int, seed: int
+) -> list[Errand]:
+    """An errand for each voucher. `stores` are all of the campaign. The same seed draws the same."""
+    draw = random.Random(seed)  # noqa: S311 - has to be repeatable
+    return [_errand(draw, number, each, stores, wave_day, now_ms) for number, each in enumerate(holdings)]
+
+
+def _errand(
+    draw: random.Random, number: int, holding: Holding, stores: Mapping[str, Store], wave_day: str, now_ms: int
+) -> Errand:
+    promise, kind = holding.promise, draw.choice(list(ErrandKind))
+    good = [id for id, store in promise.stores.items() if not promise.use.cities or store.city in promise.use.cities]
+    store = draw.choice([good[-1], draw.choice(good)])  # the last is what the revision takes away
+    amount = _enough(promise.offer) + draw.randint(0, _SPENT_MAX)
+    life = period(promise, wave_day, holding.claimed_at_ms)
+    if not life.valid_from_ms <= now_ms < life.expires_at_ms:
+        late = "expired" if now_ms >= life.expires_at_ms else "not_yet_effective"
+        return Errand(number, holding, ErrandKind.PLAIN, Visit(store, amount, late))
+    given = discount_on(promise.offer, amount)
+    assert isinstance(given, int), "enough is spent"
+    then = Visit(store, amount, REDEEMED, given)
+    first = None
+    if kind is ErrandKind.TOO_LITTLE and promise.offer.min_spend:
+        first = Visit(store, promise.offer.min_spend - 1, "below_min_spend")
+    elif kind is ErrandKind.WRONG_PLACE:
+        wrong = sorted(stores.keys() - set(good))
+        first = _misplaced(promise, stores, draw.choice(wrong), amount) if wrong else None
+    plain = kind in (ErrandKind.TOO_LITTLE, ErrandKind.WRONG_PLACE) and first is None
+    return Errand(number, holding, ErrandKind.PLAIN if plain else kind, then, first)
+
+
+def _enough(offer: Offer) -> int:
+    return max(offer.min_spend or 0, offer.price or 0, 1)
+
+
+def _misplaced(promise: Promise, stores: Mapping[str, Store], store: str, amount: int) -> Visit:
+    if store in promise.stores:
+        return Visit(store, amount, "wrong_city")
+    is_own = stores[store].merchant in _merchants(promise.stores.values())
+    return Visit(store, amount, "wrong_store" if is_own else "other_merchant")
+
+
+def _merchants(stores: Iterable[Store]) -> set[str]:
+    return {store.merchant for store in stores}

@@ -1,0 +1,194 @@
+"""Shops after the drop: holders look at their cards, the terms change, and tills redeem what was claimed before."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+from msgspec import Struct
+
+from engine.domain.campaign import Store
+from engine.ledger.taken import Taken
+from engine.rehearsal.client import Pool, Reply
+from engine.rehearsal.errands import Errand, ErrandKind, Visit
+
+TILLS = 40
+"""At work at once, as many as a small chain has."""
+TRIES_MAX = 20
+PAUSE_S = 0.1
+PAUSE_MAX_S = 1.0
+HANG_UP_MAX_S = 0.02
+"""A reply that is lost: the connection is cut while the redemption is under way, or when it is just done."""
+CARDS = 100
+"""Holders who look at their card before the terms change and afterwards."""
+ASK_AGAIN = frozenset({"no_answer", "busy", "recovering", "outcome_unknown", "too_many_requests", "not_settled_yet"})
+CARD_PROMISES = (
+    "terms", "title", "face", "min_spend", "rule", "valid_from", "expires_at", "stores", "per_payment", "cities",
+)  # fmt: skip
+"""Of a card: what was promised, and may not change."""
+
+
+@dataclass(frozen=True)
+class Merchants:
+    """What a rehearsal is lent to go shopping."""
+
+    stores: Mapping[str, Store]
+    """Of the campaign, as it was when the claims were made."""
+    mint_till: Callable[[str], str]
+    """The token of a till of that store."""
+    revise: Callable[[], Awaitable[object]]
+    """Apply a revision with worse terms."""
+    taken: Callable[[], Awaitable[Sequence[Taken]]]
+    """The redemptions that the ledger has."""
+
+
+class _Terms(Struct, frozen=True):
+    version: int
+
+
+class _Redemption(Struct, frozen=True):
+    code: str
+    discount: int
+    terms: _Terms
+
+
+class _Told(Struct, frozen=True):
+    """What is of interest in a till's answer, whatever it says."""
+
+    code: str = ""
+    retry_after_ms: int = 0
+    redemption: _Redemption | None = None
+
+
+_TOLD = msgspec.json.Decoder(_Told)
+
+
+class Said(Struct, frozen=True):
+    """What a till was told. `outcome`: `redeemed`, the code of the refusal, `no_answer` or `unreadable`."""
+
+    errand: int
+    visit: Visit
+    outcome: str
+    discount: int = 0
+    terms_version: int = 0
+    is_rival: bool = False
+    """At the other of two tills at once."""
+
+
+class Shopping(Struct, frozen=True):
+    """All that tills and holders were told, and what the ledger has."""
+
+    errands: tuple[Errand, ...]
+    said: tuple[Said, ...]
+    cards_changed: tuple[str, ...]
+    """Ids of claims whose card told something else after the revision."""
+    cards: int
+    taken: tuple[Taken, ...]
+
+
+class Tills:
+    """Sends vouchers on their errands, once."""
+
+    def __init__(
+        self, pool: Pool, authority: str, merchants: Merchants, authorize: Callable[[int], str], seed: int
+    ) -> None:
+        """`authorize`: the token of a user, as the header has it."""
+        self._pool = pool
+        self._host = authority.encode()
+        self._merchants = merchants
+        self._authorize = authorize
+        self._draw = random.Random(seed)  # noqa: S311 - has to be repeatable
+        self._tokens = {store: f"Bearer {merchants.mint_till(store)}" for store in merchants.stores}
+        self._said: list[Said] = []
+
+    async def visit(self, errands: Sequence[Errand]) -> Shopping:
+        """Cards, the revision, every errand, cards again."""
+        holders = errands[:CARDS]
+        before = await asyncio.gather(*map(self._card, holders))
+        await self._merchants.revise()
+        free = asyncio.Semaphore(TILLS)
+
+        async def run(errand: Errand) -> None:
+            async with free:
+                await self._run(errand)
+
+        await asyncio.gather(*map(run, errands))
+        after = await asyncio.gather(*map(self._card, holders))
+        changed = [
+            errand.holding.claim_id
+            for errand, old, new in zip(holders, before, after, strict=True)
+            if old is None or old != new
+        ]
+        taken = tuple(await self._merchants.taken())
+        return Shopping(tuple(errands), tuple(self._said), tuple(changed), len(holders), taken)
+
+    async def _run(self, errand: Errand) -> None:
+        if errand.first is not None:
+            await self._ask(errand, errand.first, "first")
+        match errand.kind:
+            case ErrandKind.TWO_TILLS:
+                await asyncio.gather(
+                    self._ask(errand, errand.then, "here"), self._ask(errand, errand.then, "there", is_rival=True)
+                )
+            case ErrandKind.LOST_REPLY:
+                await self._pool.hang_up(
+                    self._request(errand, errand.then, "lost"), self._draw.uniform(0, HANG_UP_MAX_S)
+                )
+                await self._ask(errand, errand.then, "lost")
+                await self._ask(errand, errand.then, "lost")
+            case _:
+                await self._ask(errand, errand.then, "once")
+
+    async def _ask(self, errand: Errand, visit: Visit, request: str, *, is_rival: bool = False) -> None:
+        """Until there is an answer that does not say "ask again", within bounds."""
+        for _ in range(TRIES_MAX):
+            outcome, told = _read(await self._pool.exchange(self._request(errand, visit, request)))
+            if outcome not in ASK_AGAIN:
+                break
+            await asyncio.sleep(min(told.retry_after_ms / 1000 or PAUSE_S, PAUSE_MAX_S))
+        redemption = told.redemption
+        if redemption is None:
+            self._said.append(Said(errand.number, visit, outcome, is_rival=is_rival))
+        else:
+            said = Said(errand.number, visit, outcome, redemption.discount, redemption.terms.version, is_rival)
+            self._said.append(said)
+
+    def _request(self, errand: Errand, visit: Visit, request: str) -> bytes:
+        name = f"{errand.number}-{request}"
+        body = msgspec.json.encode(
+            {
+                "code": errand.holding.code, "store": visit.store, "clerk": "rehearsal", "amount": visit.amount,
+                "order_no": f"o-{name}", "payment_no": f"p-{name}", "request_no": f"r-{name}",
+            }
+        )  # fmt: skip
+        head = self._head("POST", "/v1/merchant/redemptions", self._tokens[visit.store])
+        return b"%bContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (head, len(body), body)
+
+    async def _card(self, errand: Errand) -> dict[str, object] | None:
+        """What a card promises; None where it could not be seen."""
+        path, authorization = f"/v1/me/vouchers/{errand.holding.code}", self._authorize(errand.holding.user)
+        for _ in range(TRIES_MAX):
+            reply = await self._pool.exchange(self._head("GET", path, authorization) + b"\r\n")
+            if reply.status == 200:
+                shown: dict[str, object] = msgspec.json.decode(reply.body)
+                return {name: shown.get(name) for name in CARD_PROMISES}
+            if reply.status and reply.status not in (429, 503):
+                return None
+            await asyncio.sleep(PAUSE_S)
+        return None
+
+    def _head(self, method: str, path: str, authorization: str) -> bytes:
+        return b"%b %b HTTP/1.1\r\nHost: %b\r\nAccept-Language: en\r\nAuthorization: %b\r\n" % (
+            method.encode(), path.encode(), self._host, authorization.encode(),
+        )  # fmt: skip
+
+
+def _read(reply: Reply) -> tuple[str, _Told]:
+    if reply.status == 0:
+        return "no_answer", _Told()
+    try:
+        told = _TOLD.decode(reply.body)
+    except msgspec.DecodeError:
+        return "unreadable", _Told()
+    return ("redeemed" if told.redemption is not None else told.code or str(reply.status)), told
