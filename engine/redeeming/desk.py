@@ -46,14 +46,16 @@ RETRY_PAUSE_S = 0.05
 class Waiting:
     """One request of a till, until it has its outcome."""
 
-    __slots__ = ("arrived_s", "asked", "future", "sent_step")
+    __slots__ = ("arrived_s", "asked", "future", "is_sent", "lost_step")
 
     def __init__(self, asked: Asked, future: "asyncio.Future[Outcome]", arrived_s: float) -> None:
         self.asked = asked
         self.future = future
         self.arrived_s = arrived_s
-        self.sent_step = 0
-        """The step that a statement under way may take, or one whose reply was lost; 0 where there is none."""
+        self.is_sent = False
+        """Whether a statement is under way that takes its step."""
+        self.lost_step = 0
+        """The step that a statement whose reply was lost may have taken, or may still take; 0 where there is none."""
 
     def end(self, outcome: Outcome) -> None:
         """Tell, unless the client has gone, or has been told because of the deadline."""
@@ -98,7 +100,7 @@ class RedemptionDesk:
                 return await waiting.future
         except TimeoutError:
             # What has waited till now and was not sent never will be: nothing is, for whom nobody waits.
-            return OUTCOME_UNKNOWN if waiting.sent_step else BUSY
+            return OUTCOME_UNKNOWN if waiting.is_sent or waiting.lost_step else BUSY
 
     async def _run(self) -> None:
         while not (self._stopping and not self._queue):
@@ -179,29 +181,38 @@ class RedemptionDesk:
             elif _may_turn_false(waiting, entry, found):
                 waiting.end(OUTCOME_UNKNOWN)
             else:
-                waiting.sent_step = 0
+                waiting.lost_step = 0
                 waiting.end(found)
         return wanted
 
     async def _take(self, wanted: Sequence[tuple[Waiting, Wanted]]) -> None:
         wanted = [(waiting, each) for waiting, each in wanted if not waiting.future.done()]
-        for waiting, each in wanted:
-            waiting.sent_step = each.step.step
+        for waiting, _ in wanted:
+            waiting.is_sent = True
         try:
             taken = await take(self._ledger, [each.step for _, each in wanted])
-        except LedgerRefused as error:
-            await self._one_by_one(wanted, error)
-            return
         except LedgerError as error:
-            log.warning("reply to redemptions lost", requests=len(wanted), error=str(error))
-            await self._again([waiting for waiting, _ in wanted])
+            await self._failed(wanted, error)
             return
         for waiting, each in wanted:
+            waiting.is_sent = False
             if each.step.key in taken:
                 waiting.end(Done(each.step, each.kept, each.period))
             else:
-                waiting.sent_step = 0  # nor will one that was lost before do it any more
+                waiting.lost_step = 0  # nor will one that was lost before do it any more
                 self._put_back(waiting)
+
+    async def _failed(self, wanted: Sequence[tuple[Waiting, Wanted]], error: LedgerError) -> None:
+        """Refused: nothing of it was done. Else that is not known, and the books are asked."""
+        for waiting, each in wanted:
+            waiting.is_sent = False
+            if not isinstance(error, LedgerRefused):
+                waiting.lost_step = each.step.step
+        if isinstance(error, LedgerRefused):
+            await self._one_by_one(wanted, error)
+            return
+        log.warning("reply to redemptions lost", requests=len(wanted), error=str(error))
+        await self._again([waiting for waiting, _ in wanted])
 
     async def _one_by_one(self, wanted: Sequence[tuple[Waiting, Wanted]], error: LedgerRefused) -> None:
         """Elsewhere somebody was faster with a request or payment of the batch: the others must not suffer for it."""
@@ -250,6 +261,6 @@ def _redemptions(batch: Sequence[Waiting], entries: Sequence[Entry]) -> list[Ste
 
 def _may_turn_false(waiting: Waiting, entry: Entry, found: Done | Nothing | Unfit) -> bool:
     """Whether a lost statement could still make this refusal false: its step is not taken yet, by nobody."""
-    if not waiting.sent_step or not isinstance(found, Unfit):
+    if not waiting.lost_step or not isinstance(found, Unfit):
         return False
-    return entry.standing is None or entry.standing.step < waiting.sent_step
+    return entry.standing is None or entry.standing.step < waiting.lost_step

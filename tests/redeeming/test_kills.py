@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import os
 import shutil
+import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -12,13 +14,15 @@ import aiohttp
 import pytest
 from msgspec.structs import replace
 
+from engine.embedded.ports import free_port
+from engine.embedded.role import RoleProcess
+from engine.embedded.up import environment_of
 from engine.ledger.migrate import migrate
 from engine.settings import Settings
 from loadtests.chaos.servers import PostgresServer, kill_server, start_server
 from tests.gateway.shop import Shop, running_shop
 from tests.support.servers import servers_folder
 from tests.support.waiting import wait_until
-from tests.telemetry.house import free_port, running_house
 
 VOUCHERS = 12
 
@@ -65,12 +69,12 @@ async def test_a_gateway_that_is_killed(settings: Settings, redis_url: str, data
     settings = replace(settings, redis_url=redis_url, database_url=database_url)
     async with AsyncExitStack() as stack:
         shop = await stack.enter_async_context(running_shop(settings))
-        house = stack.enter_context(running_house(settings, tmp_path))
-        port = free_port()
-        victim = house.start("gateway", port=port)
+        port = free_port(tmp_path / "port")
+        victim = RoleProcess("gateway", "victim", tmp_path, stop_within_s=5)
+        stack.push_async_callback(victim.stop)
+        await victim.start(environment_of(replace(settings, port=port)))
         codes = await asyncio.gather(*(shop.settled(f"u{no}") for no in range(VOUCHERS)))
         orders = [shop.order(code) for code in codes]
-        await asyncio.to_thread(victim.ready)
         heard: dict[str, str] = {}
         headers = {"Authorization": shop.till()}
         url = f"http://127.0.0.1:{port}/v1/merchant/redemptions"
@@ -81,7 +85,7 @@ async def test_a_gateway_that_is_killed(settings: Settings, redis_url: str, data
                 async with session.post(url, json=order) as response:
                     if response.status == 201:
                         heard[order["request_no"]] = (await response.json())["redemption"]["id"]
-                        victim.process.kill()  # the first answer is out: others are under way
+                        os.kill(victim.child.pid, signal.SIGKILL)  # the first answer is out: others are under way
 
         await asyncio.gather(*map(ask, orders))
         assert heard

@@ -183,7 +183,7 @@ class VoucherMachine(RuleBasedStateMachine):
                 "with moved as (update vouchers set state = 'invalidated', step = step + 1, made_by = step + 1"
                 " where code = $1 returning *) insert into voucher_steps"
                 " (campaign_no, code, step, kind, at, offer_no, terms_version, reason)"
-                " select campaign_no, code, step, 'invalidate', statement_timestamp(), 1, 1, 'closed' from moved",
+                " select campaign_no, code, step, 'invalidate', clock.statement_timestamp(), 1, 1, 'closed' from moved",
                 self.code,
             )
         )
