@@ -133,7 +133,8 @@ async def test_a_quote_and_a_redemption_say_the_same(shop: Shop, seed: int) -> N
             reason = dict(told["unusable"][0]["reason"])
             assert reason == {name: redeemed[name] for name in reason}, (user, redeemed)
             seen.add(reason["code"])
-    assert {"redeemed", "not_yet_effective", "below_min_spend"} <= seen, f"seed {seed} reached only {seen}"
+    assert "redeemed" in seen, f"seed {seed} reached only {seen}"
+    assert len(seen) > 3, f"seed {seed} reached only {seen}"
 
 
 async def test_a_token_that_guesses_codes_is_slowed_down(shop: Shop) -> None:
