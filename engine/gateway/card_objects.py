@@ -4,7 +4,7 @@ from typing import Any
 
 from engine.domain.codes import claim_id, grouped
 from engine.gateway.answer import Language
-from engine.gateway.card_words import next_step, rule_words, usable_stores
+from engine.gateway.card_words import next_step, spoken_terms
 from engine.gateway.instants import rfc3339
 from engine.wallet.card_pack import Card
 
@@ -14,7 +14,7 @@ Members = dict[str, Any]
 def card_object(card: Card, language: Language) -> Members:
     """As a list has it: the stores are counted, for a campaign can have thousands."""
     promise, standing = card.kept.promise, card.standing
-    offer, zone = promise.offer, promise.timezone
+    offer, zone, spoken = promise.offer, promise.timezone, spoken_terms(card.kept)
     return {
         "code": standing.code,
         "code_grouped": grouped(standing.code),
@@ -30,21 +30,21 @@ def card_object(card: Card, language: Language) -> Members:
         "offer": card.kept.offer,
         "title": offer.title,
         "kind": offer.kind,
-        "rule": rule_words(offer, promise.currency).say(language),
+        "rule": spoken.rule.say(language),
         "currency": promise.currency,
         "face": offer.face,
         "min_spend": offer.min_spend,
         "per_payment": promise.use.per_payment,
         "cities": list(promise.use.cities),
         "terms": {"version": standing.terms_version, "hash": card.kept.hash},
-        "store_count": len(usable_stores(promise)),
+        "store_count": len(spoken.stores),
         "made": _made(card),
     }
 
 
 def whole_card_object(card: Card, language: Language) -> Members:
     """As it stands alone: with every store that takes it."""
-    stores = usable_stores(card.kept.promise)
+    stores = spoken_terms(card.kept).stores
     shown = [{"id": id, "title": store.title, "city": store.city} for id, store in stores.items()]
     return card_object(card, language) | {"stores": shown}
 

@@ -4,15 +4,47 @@ By the terms of the claim, and in the time of the campaign's zone.
 """
 
 from collections.abc import Sequence
+from typing import Final
+
+from msgspec import Struct
 
 from engine.domain.campaign import Offer, Promise, Store
 from engine.gateway.answer import Words
 from engine.gateway.instants import rfc3339
 from engine.gateway.money import money
+from engine.ledger.promise_book import Kept
 from engine.wallet.card_pack import Card
 
-STORES_NAMED_MAX = 3
+STORES_NAMED_MAX: Final = 3
 """In a sentence; the card lists all."""
+TERMS_KEPT_MAX: Final = 1_000
+"""Terms whose words are kept; past it all are made anew. A campaign with thousands of stores takes a millisecond."""
+
+
+class SpokenTerms(Struct, frozen=True):
+    """What one version of terms is in words, and the stores that take its vouchers, by id."""
+
+    stores: dict[str, Store]
+    places: Words
+    rule: Words
+
+
+_kept_words: Final[dict[str, SpokenTerms]] = {}
+"""By the hash of the terms, which stands for their content: terms never change."""
+
+
+def spoken_terms(kept: Kept) -> SpokenTerms:
+    """The words of these terms. Stores that take the voucher are those of the terms, in the cities of the terms."""
+    known = _kept_words.get(kept.hash)
+    if known is None:
+        promise = kept.promise
+        cities = promise.use.cities
+        stores = {id: store for id, store in promise.stores.items() if not cities or store.city in cities}
+        if len(_kept_words) >= TERMS_KEPT_MAX:
+            _kept_words.clear()
+        known = SpokenTerms(stores, _places(stores), rule_words(promise.offer, promise.currency))
+        _kept_words[kept.hash] = known
+    return known
 
 
 def rule_words(offer: Offer, currency: str) -> Words:
@@ -46,7 +78,7 @@ def next_step(card: Card) -> Words:
     """What there is to do, or what happened."""
     promise, made, state = card.kept.promise, card.standing.made, card.state
     expires = _clock(card.standing.period.expires_at_ms, promise)
-    places = _places(usable_stores(promise))
+    places = spoken_terms(card.kept).places
     if state == "pending":
         return _use_it(promise, places, expires)
     if state == "not_yet_effective":
@@ -74,12 +106,6 @@ def next_step(card: Card) -> Words:
     if state == "deleted":
         return Words(f"You deleted it on {when}.", f"您已于 {when} 删除此券。")
     return Words(f"It was taken back on {when}: {made.reason}", f"已于 {when} 失效，原因：{made.reason}")
-
-
-def usable_stores(promise: Promise) -> dict[str, Store]:
-    """The stores that take the voucher, by id: those of the terms, in the cities of the terms."""
-    cities = promise.use.cities
-    return {id: store for id, store in promise.stores.items() if not cities or store.city in cities}
 
 
 def _use_it(promise: Promise, places: Words, expires: str) -> Words:

@@ -28,8 +28,8 @@ Arrived = Callable[[int, str], Awaitable[bool]]
 
 Raises LedgerError."""
 
-READ_AT_ONCE: Final = 100
-"""Settled vouchers that are read in one look."""
+READ_AT_ONCE: Final = 101
+"""Settled vouchers that are read in one look: a page of the largest size, and one that tells whether there is more."""
 LOOKED_AT_MAX: Final = 500
 """Settled vouchers that one page looks at: where few are in the states that are asked for, it is a short page, and the
 next one goes on. Some three milliseconds of Postgres."""

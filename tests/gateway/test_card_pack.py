@@ -98,13 +98,13 @@ async def test_a_claim_of_a_moment_ago_is_there_settled_or_not(shop: Shop) -> No
 
 
 async def test_pages_have_every_voucher_once_newest_first(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    codes = await rich(shop, "ann", 230)
+    codes = await rich(shop, "ann", 130)
     await shop.rows("update vouchers set state = 'invalidated' where code = any($1::text[])", codes[::2])
     monkeypatch.setattr(card_pack, "READ_AT_ONCE", 40)
     monkeypatch.setattr(card_pack, "LOOKED_AT_MAX", 80)
     await shop.writer.stop()
     newest = await shop.claim("ann", "noodles", "food-open")
-    for limit in (7, 100):
+    for limit in (17, 100):
         assert await codes_of(shop, f"limit={limit}") == [newest, *codes]
     first = await ask(shop)
     assert len(first["vouchers"]) == 50, "unless another limit is asked for"
@@ -112,8 +112,8 @@ async def test_pages_have_every_voucher_once_newest_first(shop: Shop, monkeypatc
     assert await codes_of(shop, "state=invalidated&limit=3") == codes[::2]
     assert await codes_of(shop, "state=invalidated,pending&state=redeemed&limit=100") == [newest, *codes]
     assert await codes_of(shop, "state=expired") == []
-    await shop.rows("update vouchers set is_hidden = true where code = any($1::text[])", codes[3:200])
-    assert await codes_of(shop, "limit=100") == [newest, *codes[:3], *codes[200:]]
+    await shop.rows("update vouchers set is_hidden = true where code = any($1::text[])", codes[3:100])
+    assert await codes_of(shop, "limit=100") == [newest, *codes[:3], *codes[100:]]
     assert await codes_of(shop, user="ben") == []
 
 
@@ -140,6 +140,7 @@ def scanned(svg: bytes) -> str:
     side = int(document.attrib["viewBox"].split()[2])
     path = document.find("{http://www.w3.org/2000/svg}path[@stroke]")
     assert path is not None
+    assert [part.attrib.get("fill", part.attrib.get("stroke")) for part in document] == ["#fff", "#000"]
     modules = [[255] * side for _ in range(side)]
     x = y = 0.0
     for command, numbers in re.findall("([Mmh])([^Mmh]*)", path.attrib["d"]):

@@ -114,7 +114,7 @@ async def test_a_till_and_an_operator_at_once_one_of_them_has_it(shop: Shop) -> 
 
 async def test_a_code_that_is_not_there_is_told_truly(shop: Shop) -> None:
     code = await shop.settled("ann")
-    for ask in (look, take):
+    for ask in (look, take, lambda shop, code: take(shop, code, "cancel")):
         assert told(await ask(shop, another(code))) == (404, "unknown_code")
         assert told(await ask(shop, code[:-1] + "U")) == (400, "mistyped_code")
     await shop.writer.stop()
