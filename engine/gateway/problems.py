@@ -263,10 +263,10 @@ _LAST: Final = (
         "outcome_unknown",
         503,
         False,
-        Words("It is not known whether this was claimed", "领取结果未知"),
+        Words("It is not known whether this was done", "结果未知，请重试"),
         Words(
-            "Ask again, the same way: a claim that was made comes back. Or see `GET /v1/waves/{wave}/claims`.",
-            "请原样重试：若已领取，会返回同一张券。也可查询 `GET /v1/waves/{批次}/claims`。",
+            "Ask again, the same way: what was done comes back. For claims see `GET /v1/waves/{wave}/claims`, too.",
+            "请原样重试：若已完成，会返回同一结果。领取也可查询 `GET /v1/waves/{批次}/claims`。",
         ),
         Retry(300, 700),
     ),

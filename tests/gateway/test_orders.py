@@ -70,9 +70,13 @@ async def test_a_merchants_refund_before_completion_gives_the_voucher_back(shop:
     code = await shop.settled("ann")
     order = shop.order(code, payment_no="one")
     made = (await shop.redeem(order))["redemption"]
+    holder = shop.drop.token("ann")
+    assert (await shop.drop.call("DELETE", f"/v1/me/vouchers/{code}", holder)).status < 300
     refund = shop.refund(by="merchant", completed=False)
     first = await shop.reverse(made["id"], refund)
     assert told(first) == (201, "reversed")
+    pack = (await shop.drop.call("GET", "/v1/me/vouchers", holder))["vouchers"]
+    assert [card["code"] for card in pack] == [code], "a card that was hidden when it was used is there again"
     back = first["reversal"]
     assert (back["given_back"], back["voucher"], back["amount"], back["discount"]) == (True, "pending", 4250, 1000)
     again = await shop.reverse(made["id"], refund)

@@ -37,7 +37,8 @@ def reaches(code: str) -> Callable[[Means], Means]:
 
 @pytest.fixture
 def drop_settings(settings: Settings, redis_url: str, database_url: str) -> Settings:
-    return replace(settings, redis_url=redis_url, database_url=database_url, arrival_wait_ms=200)
+    stores = {"redis_url": redis_url, "database_url": database_url}
+    return replace(settings, **stores, arrival_wait_ms=200, code_guesses_per_second=0)
 
 
 @pytest.fixture

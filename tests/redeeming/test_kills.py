@@ -57,7 +57,8 @@ async def redeemed_once(shop: Shop, orders: list[dict[str, Any]], heard: dict[st
             assert told == reply["redemption"]["id"]
             return True
 
-        await wait_until(lambda: answer(), what="an answer")
+        is_told: bool = await wait_until(answer, what="an answer")
+        assert is_told
 
     await asyncio.gather(*map(ask, orders))
     rows = await shop.rows("select code, count(*) as times from voucher_steps where kind = 'redeem' group by code")
@@ -92,6 +93,7 @@ async def test_a_gateway_that_is_killed(settings: Settings, redis_url: str, data
         await redeemed_once(shop, orders, heard)
 
 
+@pytest.mark.long
 async def test_a_postgres_that_is_killed(settings: Settings, redis_url: str, postgres: PostgresServer) -> None:
     """What it had committed it has; what it had not is not said to be done."""
     settings = replace(settings, redis_url=redis_url, database_url=postgres.url, ledger_timeout_ms=2_000)

@@ -43,8 +43,8 @@ async def bad_line(database_url: str, settings: Settings) -> AsyncIterator[BadLi
 
 @pytest.fixture
 async def bad(database_url: str, settings: Settings) -> AsyncIterator[BadLine]:
-    """A desk that gives a statement up after 100 ms, and a till after 700."""
-    impatient = replace(settings, ledger_timeout_ms=100, redeem_deadline_ms=700)
+    """A desk that gives a statement up after 80 ms, and a till after 500."""
+    impatient = replace(settings, ledger_timeout_ms=80, redeem_deadline_ms=500)
     async with AsyncExitStack() as stack:
         yield await stack.enter_async_context(bad_line(database_url, impatient))
 

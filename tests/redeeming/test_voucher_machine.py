@@ -9,6 +9,7 @@ from collections.abc import Coroutine
 from typing import Any, ClassVar, TypeVar
 
 import hypothesis
+import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from msgspec.structs import replace
@@ -260,13 +261,22 @@ class VoucherMachine(RuleBasedStateMachine):
         assert all(unix_ms(step["at"]) <= self.now_ms for step in steps)
 
 
-def test_every_life_is_as_the_table_has_it(database_url: str, settings: Settings, seed: int) -> None:
+def live(database_url: str, settings: Settings, seed: int, lives: int) -> None:
     with asyncio.Runner() as runner:
         context = counter_at(database_url, settings)
         counter = runner.run(context.__aenter__())
         try:
             machine = type("Machine", (VoucherMachine,), {"counter": counter, "runner": runner})
-            few = hypothesis.settings(max_examples=15, stateful_step_count=20, deadline=None, database=None)
+            few = hypothesis.settings(max_examples=lives, stateful_step_count=20, deadline=None, database=None)
             run_state_machine_as_test(hypothesis.seed(seed)(machine), settings=few)
         finally:
             runner.run(context.__aexit__(None, None, None))
+
+
+def test_lives_are_as_the_table_has_them(database_url: str, settings: Settings, seed: int) -> None:
+    live(database_url, settings, seed, 8)
+
+
+@pytest.mark.long
+def test_many_lives_are_as_the_table_has_them(database_url: str, settings: Settings, seed: int) -> None:
+    live(database_url, settings, seed, 200)
