@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from engine.domain.campaign import Catalogue, CatalogueWave
 from engine.domain.verdict import Verdict, joined
+from engine.domain.voucher import period
 from engine.errors import CannotRun
 from engine.rehearsal.backstage import Backstage, HeldClaim
 from engine.rehearsal.case import Case, Moments, instant_ms
@@ -169,7 +170,7 @@ class Rehearsal:
         holdings = list(self._holdings())
         shoppers = self._draw.sample(holdings, min(SHOPPERS_MAX, len(holdings)))
         now_ms = int(self._clock.now_ms())
-        errands = draw_errands(shoppers, scene.merchants.stores, scene.wave.day, now_ms, self._plan.seed)
+        errands = draw_errands(shoppers, scene.merchants.stores, now_ms, self._plan.seed)
         tokens = {each.user: self._credentials.token(self._users[each.user]) for each in shoppers}
         tills = Tills(self._pool, scene.address.authority, scene.merchants, tokens.__getitem__, self._plan.seed)
         return await tills.visit(errands)
@@ -184,7 +185,8 @@ class Rehearsal:
             offer = offers[claim.offer]
             terms = offer.current
             claimed_at_ms = instant_ms(claim.claimed_at)
-            yield Holding(user, code, claim.id, claimed_at_ms, offer.no, terms.version, terms.promise)
+            life = period(terms.promise, self._scene.wave.day, claimed_at_ms)
+            yield Holding(user, code, claim.id, claimed_at_ms, offer.no, terms.version, terms.promise, life)
 
     async def _verdict(self, shopping: Shopping | None) -> Verdict:
         self._observer.phase = "judging"

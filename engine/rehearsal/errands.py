@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from engine.domain.campaign import Offer, Promise, Store
 from engine.domain.discount import discount_on
-from engine.domain.voucher import period
+from engine.domain.voucher import Period
 
 REDEEMED: str = "redeemed"
 """What is expected of a till that has to take the voucher; else the code of its refusal is."""
@@ -36,6 +36,8 @@ class Holding(Struct, frozen=True):
     offer_no: int
     terms_version: int
     promise: Promise
+    life: Period
+    """Fixed by the claim."""
 
 
 class Visit(Struct, frozen=True):
@@ -57,22 +59,18 @@ class Errand(Struct, frozen=True):
     first: Visit | None = None
 
 
-def draw_errands(
-    holdings: Sequence[Holding], stores: Mapping[str, Store], wave_day: str, now_ms: int, seed: int
-) -> list[Errand]:
+def draw_errands(holdings: Sequence[Holding], stores: Mapping[str, Store], now_ms: int, seed: int) -> list[Errand]:
     """An errand for each voucher. `stores` are all of the campaign. The same seed draws the same."""
     draw = random.Random(seed)  # noqa: S311 - has to be repeatable
-    return [_errand(draw, number, each, stores, wave_day, now_ms) for number, each in enumerate(holdings)]
+    return [_errand(draw, number, each, stores, now_ms) for number, each in enumerate(holdings)]
 
 
-def _errand(
-    draw: random.Random, number: int, holding: Holding, stores: Mapping[str, Store], wave_day: str, now_ms: int
-) -> Errand:
+def _errand(draw: random.Random, number: int, holding: Holding, stores: Mapping[str, Store], now_ms: int) -> Errand:
     promise, kind = holding.promise, draw.choice(list(ErrandKind))
     good = [id for id, store in promise.stores.items() if not promise.use.cities or store.city in promise.use.cities]
     store = draw.choice([good[-1], draw.choice(good)])  # the last is what the revision takes away
     amount = _enough(promise.offer) + draw.randint(0, _SPENT_MAX)
-    life = period(promise, wave_day, holding.claimed_at_ms)
+    life = holding.life
     if not life.valid_from_ms <= now_ms < life.expires_at_ms:
         late = "expired" if now_ms >= life.expires_at_ms else "not_yet_effective"
         return Errand(number, holding, ErrandKind.PLAIN, Visit(store, amount, late))

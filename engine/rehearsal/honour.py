@@ -16,7 +16,7 @@ def honoured(shopping: Shopping) -> Finding:
     for errand in shopping.errands:
         _check_tills(faults, errand, by_errand[errand.number])
     _check_ledger(faults, shopping, by_errand)
-    faults.add_many("P8", "cards that promised something else afterwards", len(shopping.cards_changed),
+    faults.add_many("P8", "cards that promise something else", len(shopping.cards_changed),
                     [f"claim {id}" for id in shopping.cards_changed])  # fmt: skip
     taken = [errand for errand in shopping.errands if errand.then.expected == REDEEMED]
     refused = Counter(said.outcome for said in shopping.said if said.outcome != REDEEMED)
@@ -24,7 +24,7 @@ def honoured(shopping: Shopping) -> Finding:
     figures = (
         f"after a revision with fewer stores and smaller discounts {len(taken):,} vouchers were redeemed once each, "
         f"by the terms of their claims, for {sum(each.then.discount for each in taken):,} minor units; "
-        f"{shopping.cards:,} cards stayed as they were; refusals: {told}"
+        f"{shopping.cards:,} cards promise what was promised; refusals: {told}"
     )
     unknown = "" if taken else "no voucher could be used now"
     return faults.finding("P8", figures, unknown=unknown)

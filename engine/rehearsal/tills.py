@@ -1,4 +1,4 @@
-"""Shops after the drop: holders look at their cards, the terms change, and tills redeem what was claimed before."""
+"""Shops after the drop: the terms change, holders look at their cards, and tills redeem what was claimed before."""
 
 import asyncio
 import random
@@ -10,8 +10,9 @@ from msgspec import Struct
 
 from engine.domain.campaign import Store
 from engine.ledger.taken import Taken
+from engine.rehearsal.case import instant_ms
 from engine.rehearsal.client import Pool, Reply
-from engine.rehearsal.errands import Errand, ErrandKind, Visit
+from engine.rehearsal.errands import Errand, ErrandKind, Holding, Visit
 
 TILLS = 40
 """At work at once, as many as a small chain has."""
@@ -21,12 +22,9 @@ PAUSE_MAX_S = 1.0
 HANG_UP_MAX_S = 0.02
 """A reply that is lost: the connection is cut while the redemption is under way, or when it is just done."""
 CARDS = 100
-"""Holders who look at their card before the terms change and afterwards."""
+"""Holders who look at their card after the terms have changed. Nobody looks before: what a gateway has remembered from
+then would hide that it reads other terms now."""
 ASK_AGAIN = frozenset({"no_answer", "busy", "recovering", "outcome_unknown", "too_many_requests", "not_settled_yet"})
-CARD_PROMISES = (
-    "terms", "title", "face", "min_spend", "rule", "valid_from", "expires_at", "stores", "per_payment", "cities",
-)  # fmt: skip
-"""Of a card: what was promised, and may not change."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +62,27 @@ class _Told(Struct, frozen=True):
 _TOLD = msgspec.json.Decoder(_Told)
 
 
+class _CardStore(Struct, frozen=True):
+    id: str
+
+
+class _Card(Struct, frozen=True):
+    """Of a card: what was promised."""
+
+    title: str
+    face: int | None
+    min_spend: int | None
+    per_payment: int
+    cities: list[str]
+    terms: _Terms
+    valid_from: str
+    expires_at: str
+    stores: list[_CardStore]
+
+
+_CARD = msgspec.json.Decoder(_Card)
+
+
 class Said(Struct, frozen=True):
     """What a till was told. `outcome`: `redeemed`, the code of the refusal, `no_answer` or `unreadable`."""
 
@@ -82,7 +101,7 @@ class Shopping(Struct, frozen=True):
     errands: tuple[Errand, ...]
     said: tuple[Said, ...]
     cards_changed: tuple[str, ...]
-    """Ids of claims whose card told something else after the revision."""
+    """Ids of claims whose card told something else than was promised."""
     cards: int
     taken: tuple[Taken, ...]
 
@@ -103,10 +122,10 @@ class Tills:
         self._said: list[Said] = []
 
     async def visit(self, errands: Sequence[Errand]) -> Shopping:
-        """Cards, the revision, every errand, cards again."""
+        """The revision, cards, every errand."""
         holders = errands[:CARDS]
-        before = await asyncio.gather(*map(self._card, holders))
         await self._merchants.revise()
+        cards = await asyncio.gather(*map(self._card, holders))
         free = asyncio.Semaphore(TILLS)
 
         async def run(errand: Errand) -> None:
@@ -114,11 +133,10 @@ class Tills:
                 await self._run(errand)
 
         await asyncio.gather(*map(run, errands))
-        after = await asyncio.gather(*map(self._card, holders))
         changed = [
             errand.holding.claim_id
-            for errand, old, new in zip(holders, before, after, strict=True)
-            if old is None or old != new
+            for errand, card in zip(holders, cards, strict=True)
+            if card is None or not _is_promised(errand.holding, card)
         ]
         taken = tuple(await self._merchants.taken())
         return Shopping(tuple(errands), tuple(self._said), tuple(changed), len(holders), taken)
@@ -165,14 +183,16 @@ class Tills:
         head = self._head("POST", "/v1/merchant/redemptions", self._tokens[visit.store])
         return b"%bContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (head, len(body), body)
 
-    async def _card(self, errand: Errand) -> dict[str, object] | None:
-        """What a card promises; None where it could not be seen."""
+    async def _card(self, errand: Errand) -> _Card | None:
+        """A card; None where it could not be seen."""
         path, authorization = f"/v1/me/vouchers/{errand.holding.code}", self._authorize(errand.holding.user)
         for _ in range(TRIES_MAX):
             reply = await self._pool.exchange(self._head("GET", path, authorization) + b"\r\n")
             if reply.status == 200:
-                shown: dict[str, object] = msgspec.json.decode(reply.body)
-                return {name: shown.get(name) for name in CARD_PROMISES}
+                try:
+                    return _CARD.decode(reply.body)
+                except msgspec.DecodeError:
+                    return None
             if reply.status and reply.status not in (429, 503):
                 return None
             await asyncio.sleep(PAUSE_S)
@@ -182,6 +202,19 @@ class Tills:
         return b"%b %b HTTP/1.1\r\nHost: %b\r\nAccept-Language: en\r\nAuthorization: %b\r\n" % (
             method.encode(), path.encode(), self._host, authorization.encode(),
         )  # fmt: skip
+
+
+def _is_promised(holding: Holding, card: _Card) -> bool:
+    promise, life = holding.promise, holding.life
+    offer, use = promise.offer, promise.use
+    shown = (card.title, card.face, card.min_spend, card.per_payment, tuple(card.cities), card.terms.version)
+    promised = (offer.title, offer.face, offer.min_spend, use.per_payment, tuple(use.cities), holding.terms_version)
+    usable = {id for id, store in promise.stores.items() if not use.cities or store.city in use.cities}
+    return (
+        shown == promised
+        and {store.id for store in card.stores} == usable
+        and (instant_ms(card.valid_from), instant_ms(card.expires_at)) == (life.valid_from_ms, life.expires_at_ms)
+    )
 
 
 def _read(reply: Reply) -> tuple[str, _Told]:
