@@ -48,6 +48,7 @@ class ShopEngine(CrowdedEngine):
         """The wave that they were claimed in."""
         self._size = 0
         self._used = 0
+        self._tokens: list[str] = []
         self._told = 0
         self.summary: Summary | None = None
         """Of the last load."""
@@ -66,6 +67,7 @@ class ShopEngine(CrowdedEngine):
         arguments = [
             "--port", self.port, "--users", file, "--path", REDEMPTIONS, "--rate", per_second,
             "--connections", _CONNECTIONS, "--begin-at", begin_at_s, "--patience", _PATIENCE_S,
+            "--page", self.vouchers.page,
         ]  # fmt: skip
         _, said = await run_module("loadtests.open_loop", *arguments)
         file.unlink()
@@ -116,15 +118,16 @@ class ShopEngine(CrowdedEngine):
         held, audited = await super().verdict()
         return held, f"{words}; {audited}"
 
+    def _till_tokens(self) -> Iterator[str]:
+        key, marks = Keyring.of(self._settings).signing_key, marks_of(self._settings)
+        for till in range(_TILLS):
+            yield mint_token(key, f"till-{till:03}", ttl_s=_TTL_S, scope="merchant", stores=["shop-001"], marks=marks)
+
     def _requests(self, count: int) -> Iterator[str]:
         """A header and a body for each."""
         if self._used + count > self._size:
             raise CannotRun(f"{self._size} vouchers are too few")
-        key, marks = Keyring.of(self._settings).signing_key, marks_of(self._settings)
-        tokens = [
-            mint_token(key, f"till-{till:03}", ttl_s=_TTL_S, scope="merchant", stores=["shop-001"], marks=marks)
-            for till in range(_TILLS)
-        ]
+        tokens = self._tokens = self._tokens or list(self._till_tokens())
         prefix = self._waves[self.vouchers.id][0].code_prefix
         for number in range(self._used, self._used + count):
             code = filled_code(prefix, number * _SCATTER % self._size + 1)

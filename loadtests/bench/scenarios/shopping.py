@@ -17,7 +17,7 @@ _VOUCHERS_MAX = 1_000_000
 _LATE_MAX_MS = 50.0
 _HOW = (
     "%s vouchers of as many claims are in the ledger; tills redeem at fixed times, each another one, in no order,"
-    " with 500 tokens on 500 connections; latency from when each was due."
+    " with 500 tokens on 500 connections that were open before; latency from when each was due."
 )
 
 
