@@ -134,8 +134,8 @@ def _places(stores: dict[str, Store]) -> Words:
     if more > 0:
         others = "one other store" if more == 1 else f"{more} other stores"
         return Words(f"{', '.join(named)} or {others}", f"{'、'.join(named)}等 {len(titles)} 家门店")
-    head = ", ".join(named[:-1])
-    return Words(f"{head} or {named[-1]}" if head else named[0], "、".join(named))
+    head, all_of_them = ", ".join(named[:-1]), "、".join(named)
+    return Words(f"{head} or {named[-1]}" if head else named[0], all_of_them)
 
 
 def _clock(at_ms: int, promise: Promise) -> str:
