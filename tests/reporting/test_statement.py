@@ -65,7 +65,7 @@ def test_sums_are_those_of_the_raw_steps(database_url: str, settings: Settings) 
     with asyncio.Runner() as runner:
         ledger, raw = runner.run(begin())
 
-        @examples(deadline=None, max_examples=60)
+        @examples(deadline=None, max_examples=40)
         @given(steps=STEPS, wanted=WANTED, by_line=...)
         def hold(steps: list[dict[str, Any]], wanted: Any, by_line: bool) -> None:
             runner.run(compare(ledger, raw, steps, wanted, by_line))
