@@ -15,7 +15,12 @@ from engine.settling.settler import Settler
 from tests.ledger.samples import campaign, claim, entry_of_claims
 from tests.support.command import Run, command_runner
 
-GOOD, LATE, NOBODYS = (new_code(campaign_prefix(0), lambda _, number=number: number) for number in (1, 2, 3))
+
+def made_of(number: int) -> str:
+    return new_code(campaign_prefix(0), lambda _: number)
+
+
+GOOD, LATE, NOBODYS = (made_of(number) for number in (1, 2, 3))
 
 
 @pytest.fixture
