@@ -40,7 +40,7 @@ class CompiledWheel(BuildHookInterface[Any]):
 def compile_modules(modules: list[str], folder: Path) -> None:
     """Compile these modules of the working directory into `folder`, each at its place in the package.
 
-    Ends the process where a type is wrong, and raises CompileError of setuptools where the compiler fails.
+    Ends the process where a type in them is wrong, and raises CompileError of setuptools where the compiler fails.
     """
     # Imported here: whoever builds the pure wheel has none of them.
     from mypyc.build import mypycify
@@ -49,7 +49,8 @@ def compile_modules(modules: list[str], folder: Path) -> None:
 
     with TemporaryDirectory(prefix="dropwave-c-") as intermediate:
         extensions = mypycify(
-            ["--cache-dir", os.path.join(intermediate, "mypy"), *modules],
+            # The types of all that is imported are read; whether those modules keep to theirs is for `mypy` to say.
+            ["--follow-imports=silent", "--cache-dir", os.path.join(intermediate, "mypy"), *modules],
             target_dir=intermediate,
             opt_level=os.environ.get(OPTIMISE, "3"),
             group_name="dropwave",
