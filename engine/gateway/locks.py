@@ -37,7 +37,10 @@ class LockEndpoint:
         if isinstance(named, Problem):
             return refuse(named, heading.accept_language)
         outcome = await self._shops.ask(_asked(sent, *named))
-        return locked(outcome) if isinstance(outcome, Done) else unfit(outcome, heading.accept_language)
+        if isinstance(outcome, Unfit):
+            return unfit(outcome, heading.accept_language)
+        assert isinstance(outcome, Done), "a lock is a step or a refusal"
+        return locked(outcome)
 
     async def release(self, lock_id: str, caller: Caller, heading: Heading, body: bytes) -> Answer:
         """The answer to the end of that lock. Somebody else's is as unknown as one that there is not."""

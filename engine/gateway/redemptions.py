@@ -5,7 +5,7 @@ from typing import Final
 import structlog
 
 from engine.domain.codes import Mistyped, typed_code
-from engine.domain.redemption import Redeem
+from engine.domain.redemption import Redeem, Unfit
 from engine.errors import LedgerError
 from engine.gateway.answer import Answer, Heading, Words
 from engine.gateway.identity.caller import Caller
@@ -42,7 +42,10 @@ class RedemptionEndpoint:
         if isinstance(named, Problem):
             return refuse(named, heading.accept_language)
         outcome = await self._shops.ask(_asked(sent, *named))
-        return redeemed(outcome) if isinstance(outcome, Done) else unfit(outcome, heading.accept_language)
+        if isinstance(outcome, Unfit):
+            return unfit(outcome, heading.accept_language)
+        assert isinstance(outcome, Done), "a redemption is a step or a refusal"
+        return redeemed(outcome)
 
 
 async def named_by(shops: Shops, caller: Caller, store: str, typed: str) -> tuple[str, str] | Problem:

@@ -4,6 +4,7 @@ from typing import Final
 
 import structlog
 
+from engine.domain.redemption import Unfit
 from engine.domain.reversal import Redeemed, Reverse
 from engine.errors import LedgerError
 from engine.gateway.answer import Answer, Heading
@@ -38,9 +39,10 @@ class ReversalEndpoint:
             return refuse(found, heading.accept_language)
         asked = Reverse(_redeemed(found[0]), sent.clerk, sent.by, sent.is_completed, sent.amount, sent.request_no)
         outcome = await self._shops.ask(asked)
-        if isinstance(outcome, Done):
-            return reversed_answer(outcome, redemption_id(found[0]))
-        return unfit(outcome, heading.accept_language)
+        if isinstance(outcome, Unfit):
+            return unfit(outcome, heading.accept_language)
+        assert isinstance(outcome, Done), "a reversal is a step or a refusal"
+        return reversed_answer(outcome, redemption_id(found[0]))
 
     async def show(self, redemption: str, caller: Caller, heading: Heading) -> Answer:
         """A redemption, and what was reversed of it so far."""
