@@ -34,8 +34,8 @@ log = structlog.get_logger(__name__)
 Argument = str | bytes | int
 
 CONNECTIONS_MAX = 32
-"""Of one process. A desk uses one or two; the others are for reads. A read takes some 0.2 ms, so a herd that asks what it
-holds is served 32 at a time, and waits for its turn at most as long as for an answer."""
+"""Of one process. A desk uses one or two; the others are for reads. A read takes some 0.2 ms, so a herd that asks what
+it holds is served 32 at a time, and waits for its turn at most as long as for an answer."""
 
 VERSION_MIN = (6, 2)
 

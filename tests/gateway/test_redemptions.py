@@ -11,7 +11,6 @@ from msgspec.structs import replace
 
 from engine.domain.campaign import Store
 from engine.ledger.campaigns import apply_campaign
-
 from engine.settings import Settings
 from tests.gateway.drop import running_gateway
 from tests.gateway.shop import Shop, running_shop, shop_campaigns, told
