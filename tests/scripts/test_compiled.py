@@ -23,7 +23,8 @@ SAME = """
     tests/gateway/test_fuzz.py tests/gateway/test_lane.py tests/gateway/test_lane_faults.py
     tests/gateway/test_lane_plain.py tests/gateway/test_patience.py tests/gateway/test_rates.py
     tests/gateway/test_refusals.py tests/gateway/test_request_ids.py tests/gateway/test_ticketing.py
-    tests/gateway/test_tickets.py tests/gateway/test_tracing.py tests/gateway/test_vanishing.py tests/gateway/test_watching.py
+    tests/gateway/test_tickets.py tests/gateway/test_tracing.py tests/gateway/test_vanishing.py
+    tests/gateway/test_watching.py
 """
 """What passes through compiled modules, as much of it as a minute holds."""
 LEFT_OUT = ("test_a_claim_that_was_lost_with_its_epoch_was_not_acknowledged",)
