@@ -17,16 +17,16 @@ HOOK: dict[str, Any] = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["ho
 MODULES: list[str] = HOOK["modules"]
 
 SAME = """
-    tests/claiming tests/domain
+    tests/claiming tests/domain/test_codes.py
     tests/hotstore/test_claim_limits.py tests/hotstore/test_claim_machine.py tests/hotstore/test_claim_refusals.py
     tests/gateway/test_claims.py tests/gateway/test_crowd.py tests/gateway/test_every_refusal.py
     tests/gateway/test_fuzz.py tests/gateway/test_lane.py tests/gateway/test_lane_faults.py
-    tests/gateway/test_lane_plain.py tests/gateway/test_patience.py tests/gateway/test_rates.py
-    tests/gateway/test_refusals.py tests/gateway/test_request_ids.py tests/gateway/test_ticketing.py
-    tests/gateway/test_tickets.py tests/gateway/test_tracing.py tests/gateway/test_vanishing.py
-    tests/gateway/test_watching.py
+    tests/gateway/test_lane_plain.py tests/gateway/test_rates.py tests/gateway/test_refusals.py
+    tests/gateway/test_request_ids.py tests/gateway/test_ticketing.py tests/gateway/test_tickets.py
+    tests/gateway/test_vanishing.py tests/gateway/test_watching.py
 """
-"""What passes through compiled modules, as much of it as a minute holds."""
+"""What passes through compiled modules, as much of it as a minute holds. The rest of tests/gateway, above all patience
+and tracing, is for whoever changes the list of modules to run once: by the same command, with other files."""
 LEFT_OUT = ("test_a_claim_that_was_lost_with_its_epoch_was_not_acknowledged",)
 """Puts a function in the place of a method of one desk, which an object of a compiled class does not let happen."""
 
@@ -59,7 +59,7 @@ def test_the_compiled_wheel_is_the_same_program(tmp_path: Path) -> None:
     )  # fmt: skip
     passed = re.search(r"(\d+) passed", said)
     assert passed is not None, said
-    assert int(passed[1]) > 400
+    assert int(passed[1]) > 300
 
 
 def _run(command: list[str], **environment: str) -> str:
