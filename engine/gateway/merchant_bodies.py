@@ -122,7 +122,7 @@ def _order_of(fields: dict[str, Any], names: dict[str, int]) -> dict[str, Any] |
     amount = amount_of(fields)
     if isinstance(amount, Problem):
         return amount
-    lines = lines_of(fields.get("lines"), amount)
+    lines = lines_of(fields, amount)
     return lines if isinstance(lines, Problem) else {"amount": amount, "lines": lines, **texts}
 
 
@@ -139,9 +139,9 @@ def _texts_of(fields: dict[str, Any], names: dict[str, int]) -> dict[str, str] |
 
 def text_of(fields: dict[str, Any], name: str, least: int, length_max: int = NUMBER_LENGTH_MAX) -> str | Problem:
     """A text of the body; one that may be missing is empty then."""
-    text = fields.get(name)
-    if text is None and not least:
+    if name not in fields and not least:
         return ""
+    text = fields.get(name)
     if not isinstance(text, str) or not is_clean(text, length_max) or len(text) < least:
         return invalid(
             f"$.{name}",
@@ -173,10 +173,11 @@ def _bad_amount(at: str, name: str, least: int = 0) -> Problem:
     )
 
 
-def lines_of(value: object, amount: int) -> tuple[Line, ...] | Problem:
+def lines_of(fields: dict[str, Any], amount: int) -> tuple[Line, ...] | Problem:
     """The lines of the order, which add up to that amount; none where there are none."""
-    if value is None:
+    if "lines" not in fields:
         return ()
+    value = fields["lines"]
     if not isinstance(value, list) or not 1 <= len(value) <= LINES_MAX:
         return invalid(
             "$.lines",

@@ -71,7 +71,7 @@ def read_quote_body(body: bytes) -> AskQuotes | Problem:
     amount = amount_of(fields)
     if isinstance(amount, Problem):
         return amount
-    lines = lines_of(fields.get("lines"), amount)
+    lines = lines_of(fields, amount)
     if isinstance(lines, Problem):
         return lines
     account = texts.pop("user")

@@ -104,6 +104,8 @@ class CardPack:
         if row is None:
             mine = (row for row in await self._unsettled(identity) if row.standing.code == code)
             row, is_settled = next(mine, None), False
+        if row is None:  # it may have been settled between these two looks
+            row, is_settled = await card_of_code(self._ledger, code), True
         if row is None or row.standing.account != identity.account:
             return None
         [card] = await self._shown([(row, is_settled)])

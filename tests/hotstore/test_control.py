@@ -65,7 +65,12 @@ async def _dropped(store: HotStore) -> Drop:
 async def test_the_script_does_not_oversell(redis_url: str, settings: Settings, seed: int) -> None:
     """The same race, each user with a call of its own, over two stores; and exactly the stock goes out (P1, P4)."""
     patient = msgspec.structs.replace(  # a connection may take its time on a busy machine
-        settings, redis_timeout_ms=20_000, claim_decide_ms=30_000, claim_deadline_ms=40_000, drain_ms=50_000
+        settings,
+        redis_timeout_ms=20_000,
+        redis_connect_timeout_ms=20_000,
+        claim_decide_ms=30_000,
+        claim_deadline_ms=40_000,
+        drain_ms=50_000,
     )
     one, other = await HotStore.connect(redis_url, patient), await HotStore.connect(redis_url, patient)
     first = await _dropped(one)

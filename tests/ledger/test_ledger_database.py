@@ -80,10 +80,13 @@ async def test_sessions_that_were_ended_are_replaced(ledger: Ledger, database_ur
         await ledger.fetch("select 1")
 
 
+TERMS_OF_NOTHING = """insert into terms values (9, 1, 1, 'h', '{"offer": {"stores": []}, "stores": {}}')"""
+
+
 @pytest.mark.parametrize(
     ("statement", "failure", "constraint"),
     [
-        ("insert into terms values (9, 1, 1, 'h', '{}')", LedgerRefused, "terms_campaign_no_offer_no_fkey"),
+        (TERMS_OF_NOTHING, LedgerRefused, "terms_campaign_no_offer_no_fkey"),
         ("insert into waves values (0, 0, 'w', '', now(), now(), now(), 1)", LedgerRefused, "waves_check"),
         ("insert into campaigns (id) values ('x')", LedgerRefused, ""),
         ("select 1 / 0", LedgerRefused, ""),

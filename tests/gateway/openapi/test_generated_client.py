@@ -20,7 +20,7 @@ PACKAGE = "dropwave_client"
 CONFIG = {
     "post_hooks": [],  # nobody reads the code
     "content_type_overrides": dict.fromkeys(
-        ("application/yaml", "application/x-yaml", "text/yaml"), "application/octet-stream"
+        ("application/yaml", "application/x-yaml", "text/yaml", "image/svg+xml"), "application/octet-stream"
     ),
 }
 
