@@ -5,6 +5,7 @@ import re
 import xml.etree.ElementTree as ET
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from typing import Any
 
 import pytest
 import zxingcpp
@@ -95,6 +96,21 @@ async def test_a_claim_of_a_moment_ago_is_there_settled_or_not(shop: Shop) -> No
     settled = await ask(shop, f"/{code}")
     assert settled.body == card.body | {"settled": True}
     assert (await ask(shop))["vouchers"] == [listed | {"settled": True}]
+
+
+async def test_a_card_that_is_settled_between_two_looks_is_there(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    await shop.writer.stop()
+    code = await shop.claim("ann")
+    look = card_pack.settled_among
+
+    async def after_it_was_settled(*asked: Any) -> Any:
+        await shop.writer.start()
+        await wait_until(lambda: shop.rows("select from vouchers where code = $1", code), what="the voucher is settled")
+        return await look(*asked)
+
+    monkeypatch.setattr(card_pack, "settled_among", after_it_was_settled)
+    card = await ask(shop, f"/{code}")
+    assert (card.status, card["code"], card["settled"]) == (200, code, True)
 
 
 async def test_pages_have_every_voucher_once_newest_first(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
