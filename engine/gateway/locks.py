@@ -13,8 +13,7 @@ from engine.gateway.merchant_bodies import LockBody, read_lock_body, read_releas
 from engine.gateway.parts import GatewayParts
 from engine.gateway.redemptions import BUSY, named_by
 from engine.gateway.refusals import Problem, refuse
-from engine.gateway.voucher_answers import LOCK, locked, named_step, released, unfit
-from engine.redeeming.steps import Done
+from engine.gateway.voucher_answers import LOCK, locked, named_step, released, step_or_refusal, unfit
 
 log = structlog.get_logger(__name__)
 
@@ -37,10 +36,7 @@ class LockEndpoint:
         if isinstance(named, Problem):
             return refuse(named, heading.accept_language)
         outcome = await self._shops.ask(_asked(sent, *named))
-        if isinstance(outcome, Unfit):
-            return unfit(outcome, heading.accept_language)
-        assert isinstance(outcome, Done), "a lock is a step or a refusal"
-        return locked(outcome)
+        return step_or_refusal(outcome, locked, heading.accept_language)
 
     async def release(self, lock_id: str, caller: Caller, heading: Heading, body: bytes) -> Answer:
         """The answer to the end of that lock. Somebody else's is as unknown as one that there is not."""

@@ -5,16 +5,15 @@ from typing import Final
 import structlog
 
 from engine.domain.codes import Mistyped, typed_code
-from engine.domain.redemption import Redeem, Unfit
+from engine.domain.redemption import Redeem
 from engine.errors import LedgerError
 from engine.gateway.answer import Answer, Heading, Words
 from engine.gateway.identity.caller import Caller
 from engine.gateway.merchant_bodies import RedemptionBody, read_redemption_body
 from engine.gateway.parts import GatewayParts
 from engine.gateway.refusals import Problem, refuse
-from engine.gateway.voucher_answers import redeemed, unfit
+from engine.gateway.voucher_answers import redeemed, step_or_refusal
 from engine.redeeming.shops import Shops
-from engine.redeeming.steps import Done
 
 log = structlog.get_logger(__name__)
 
@@ -42,10 +41,7 @@ class RedemptionEndpoint:
         if isinstance(named, Problem):
             return refuse(named, heading.accept_language)
         outcome = await self._shops.ask(_asked(sent, *named))
-        if isinstance(outcome, Unfit):
-            return unfit(outcome, heading.accept_language)
-        assert isinstance(outcome, Done), "a redemption is a step or a refusal"
-        return redeemed(outcome)
+        return step_or_refusal(outcome, redeemed, heading.accept_language)
 
 
 async def named_by(shops: Shops, caller: Caller, store: str, typed: str) -> tuple[str, str] | Problem:

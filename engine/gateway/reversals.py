@@ -4,7 +4,6 @@ from typing import Final
 
 import structlog
 
-from engine.domain.redemption import Unfit
 from engine.domain.reversal import Redeemed, Reverse
 from engine.errors import LedgerError
 from engine.gateway.answer import Answer, Heading
@@ -13,10 +12,16 @@ from engine.gateway.merchant_bodies import read_reversal_body
 from engine.gateway.parts import GatewayParts
 from engine.gateway.redemptions import BUSY
 from engine.gateway.refusals import Problem, refuse
-from engine.gateway.voucher_answers import REDEMPTION, named_step, redemption_id, reversed_answer, shown, unfit
+from engine.gateway.voucher_answers import (
+    REDEMPTION,
+    named_step,
+    redemption_id,
+    reversed_answer,
+    shown,
+    step_or_refusal,
+)
 from engine.ledger.promise_book import Kept
 from engine.ledger.voucher_steps import Step
-from engine.redeeming.steps import Done
 
 log = structlog.get_logger(__name__)
 
@@ -39,10 +44,9 @@ class ReversalEndpoint:
             return refuse(found, heading.accept_language)
         asked = Reverse(_redeemed(found[0]), sent.clerk, sent.by, sent.is_completed, sent.amount, sent.request_no)
         outcome = await self._shops.ask(asked)
-        if isinstance(outcome, Unfit):
-            return unfit(outcome, heading.accept_language)
-        assert isinstance(outcome, Done), "a reversal is a step or a refusal"
-        return reversed_answer(outcome, redemption_id(found[0]))
+        return step_or_refusal(
+            outcome, lambda done: reversed_answer(done, redemption_id(found[0])), heading.accept_language
+        )
 
     async def show(self, redemption: str, caller: Caller, heading: Heading) -> Answer:
         """A redemption, and what was reversed of it so far."""

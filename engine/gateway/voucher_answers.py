@@ -1,7 +1,7 @@
 """What became of a till's request, as an answer."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -15,7 +15,7 @@ from engine.gateway.instants import rfc3339
 from engine.gateway.refusals import Problem, refuse
 from engine.ledger.promise_book import Kept
 from engine.ledger.voucher_steps import Step
-from engine.redeeming.steps import Done
+from engine.redeeming.steps import Done, Outcome
 
 _encode: Final = msgspec.json.Encoder().encode
 _REPLAYED: Final[Headers] = (*PRIVATE, ("Idempotent-Replayed", "true"))
@@ -159,6 +159,14 @@ def _order_object(id: str, step: Step, kept: Kept) -> dict[str, Any]:
         "due": step.amount - step.discount,
         "lines": [{"id": line.id or None, "amount": line.amount, "discount": line.discount} for line in step.lines],
     }
+
+
+def step_or_refusal(outcome: Outcome, worded: Callable[[Done], Answer], accept_language: str) -> Answer:
+    """The answer to a request for a step: what was done, in these words, or why not."""
+    if isinstance(outcome, Unfit):
+        return unfit(outcome, accept_language)
+    assert isinstance(outcome, Done), "only a release can find that there is nothing to do"
+    return worded(outcome)
 
 
 def unfit(refused: Unfit, accept_language: str) -> Answer:
