@@ -113,6 +113,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     """Age at which the gateway's picture of the live waves is read again."""
     body_bytes_max: Annotated[int, Meta(ge=256, le=1_048_576)] = 8_192
     """A request body; the largest honest claim has a few hundred bytes."""
+    merchant_body_bytes_max: Annotated[int, Meta(ge=1_024, le=1_048_576)] = 131_072
+    """What a till sends; an order of 100 lines, each named by 64 characters written as escapes, has some 81,000."""
     ops_body_bytes_max: Annotated[int, Meta(ge=1_024, le=33_554_432)] = 4_194_304
     """What an operator sends: a campaign file of at most 1 MiB, and lists of accounts: 100,000 take some 2 MB."""
     body_deadline_ms: Milliseconds = 5_000

@@ -36,7 +36,7 @@ class _Routes:
         self, app: web.Application, parts: GatewayParts, doorkeeper: Doorkeeper, sender: Sender, load: Load
     ) -> None:
         self._router = app.router
-        self._bytes_max = parts.settings.body_bytes_max
+        self._bytes_max = parts.settings.merchant_body_bytes_max
         self._deadline_s = parts.settings.body_deadline_ms / 1000
         self._doorkeeper = doorkeeper
         self._expect = expect_within(self._bytes_max, sender)

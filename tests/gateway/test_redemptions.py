@@ -1,6 +1,7 @@
 """A voucher at the till: redeemed once, answered truly, the same again under the same number."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
@@ -10,6 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from engine.domain.campaign import Store
+from engine.domain.redemption import LINES_MAX
 from engine.ledger.campaigns import apply_campaign
 from engine.settings import Settings
 from tests.gateway.drop import running_gateway
@@ -41,6 +43,13 @@ async def test_a_voucher_is_redeemed_once_and_asking_again_is_safe(shop: Shop) -
     assert (second["store"], second["redeemed_at"]) == ("mall", made["redeemed_at"])
     card = await shop.drop.call("GET", f"/v1/me/vouchers/{code}", shop.drop.token("ann"))
     assert card["state"] == "redeemed"
+
+
+async def test_the_longest_order_is_taken_however_it_is_written(shop: Shop) -> None:
+    lines = [{"id": "\U0001f375" * 32 + f"{place:032}", "amount": 50} for place in range(LINES_MAX)]
+    order = shop.order(await shop.claim("ann"), lines=lines, amount=50 * LINES_MAX)
+    assert len(json.dumps(order)) > shop.drop.settings.body_bytes_max
+    assert told(await shop.redeem(order)) == (201, "redeemed")
 
 
 async def test_of_twenty_tills_one_redeems(shop: Shop) -> None:

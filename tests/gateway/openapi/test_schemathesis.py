@@ -21,8 +21,11 @@ CONFIG = """
 [checks]
 # stopped and busy are documented like all others
 not_a_server_error.expected-statuses = ["2xx", "3xx", "4xx", "503"]
-# 400 too: whether a time can be read, a file is a campaign, a stock is named, is more than the document can say
-positive_data_acceptance.expected-statuses = ["2xx", "3xx", "400", "401", "403", "404", "409", "410", "412", "503"]
+# 400 and 413 too: whether a time can be read, a file is a campaign, a stock is named, how long a body with members
+# of its own may be, is more than the document can say
+positive_data_acceptance.expected-statuses = [
+    "2xx", "3xx", "400", "401", "403", "404", "409", "410", "412", "413", "503"
+]
 negative_data_rejection.expected-statuses = ["4xx", "503"]
 """
 DEADLINE_S = 600
