@@ -112,6 +112,8 @@ class ShopEngine(CrowdedEngine):
         wrong = await self.contradictions()
         if wrong:
             return False, "; ".join(wrong)
+        if not self._told:
+            return await super().verdict()
         words = f"{self._told:,} tills were told 201, the ledger has as many vouchers redeemed, each once"
         if len(self._waves) == 1:
             return True, words
