@@ -132,6 +132,13 @@ class LedgerUnavailable(LedgerError):
     """
 
 
+class LedgerUndone(LedgerUnavailable):
+    """Postgres has undone the statement or transaction for the sake of others (SQLSTATE 40001, 40P01): a deadlock, say.
+
+    Nothing of it was done, nor will be: it may be done again.
+    """
+
+
 class LedgerRefused(LedgerError):
     """Postgres refused the data (SQLSTATE class 22 or 23). `constraint` names what they break; may be empty."""
 

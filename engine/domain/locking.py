@@ -26,7 +26,7 @@ from engine.domain.redemption import (
 from engine.domain.voucher import STEPS
 
 
-class Lock(Struct, frozen=True):
+class Lock(Struct, frozen=True, omit_defaults=True):
     """A lock as a till asks for it: for this order, for `hold_ms` from the moment in which it is granted.
 
     What is due is said already, so that the order can show what it will save.
@@ -53,7 +53,7 @@ class Lock(Struct, frozen=True):
         return ""
 
 
-class Release(Struct, frozen=True):
+class Release(Struct, frozen=True, omit_defaults=True):
     """The end of a lock before its time: the order was cancelled. `lock` names the lock; asking again is the same."""
 
     lock: str

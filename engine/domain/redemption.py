@@ -35,7 +35,7 @@ class Line(Struct, frozen=True):
     id: str = ""
 
 
-class Redeem(Struct, frozen=True):
+class Redeem(Struct, frozen=True, omit_defaults=True):
     """A redemption as a till asks for it. `amount` is what is due before this discount; the lines add up to it.
 
     `merchant` is the store's; with `request_no` it names the request for good. `locking.Lock` has the same members as
@@ -174,7 +174,11 @@ _BY_STATE: Final[dict[State, UnfitCode]] = {
 
 
 def digest_of(asked: Struct) -> bytes:
-    """Sixteen bytes that stand for all that a request asks for: one `request_no` stands for one thing."""
+    """Sixteen bytes that stand for all that a request asks for: one `request_no` stands for one thing.
+
+    They are in the books, and a till may ask again across an upgrade. So the members of what tills ask for keep their
+    names and their order; a new one comes last and has a default, at which it is left out (`omit_defaults`).
+    """
     kind = type(asked).__name__.encode()
     return hashlib.sha256(kind + b" " + msgspec.json.encode(asked)).digest()[:16]
 

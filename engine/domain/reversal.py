@@ -21,7 +21,7 @@ By = Literal["merchant", "user"]
 """Who wanted the refund."""
 
 
-class Redeemed(Struct, frozen=True):
+class Redeemed(Struct, frozen=True, omit_defaults=True):
     """The redemption that is reversed, as it was made: the `step`th step of its voucher."""
 
     id: str
@@ -35,7 +35,7 @@ class Redeemed(Struct, frozen=True):
     discount: int
 
 
-class Reverse(Struct, frozen=True):
+class Reverse(Struct, frozen=True, omit_defaults=True):
     """A reversal as a till asks for it. `amount` None: all that is left."""
 
     of: Redeemed

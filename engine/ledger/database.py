@@ -13,7 +13,7 @@ from typing import Any
 import asyncpg
 import structlog
 
-from engine.errors import AckImpossible, LedgerError, LedgerRefused, LedgerUnavailable, SettingsError
+from engine.errors import AckImpossible, LedgerError, LedgerRefused, LedgerUnavailable, LedgerUndone, SettingsError
 from engine.ledger.queries import load_queries
 from engine.settings import Settings
 from engine.telemetry import LEDGER_FAILURES
@@ -33,11 +33,14 @@ Of `synchronous_commit` only `off` is too little: all others wait for the disk o
 they wait for on its standbys (https://www.postgresql.org/docs/current/runtime-config-wal.html#GUC-SYNCHRONOUS-COMMIT).
 """
 
-_KINDS = {LedgerUnavailable: "away", LedgerRefused: "refused"}
+_KINDS = {LedgerUnavailable: "away", LedgerUndone: "undone", LedgerRefused: "refused"}
 _DATA = ("22", "23")
 _AWAY = ("08", "25", "28", "3D", "40", "53", "55", "57", "58", "XX")
 """SQLSTATE classes of a server that cannot do it now: connection, transaction ended, login, database,
 deadlock, resources, lock, shutdown or time-out, disk, internal."""
+_UNDONE = ("40001", "40P01")
+"""SQLSTATEs of what Postgres has rolled back before it said so: a serialization failure, a deadlock's victim. Of class 40
+not 40003, which says that nobody knows (https://www.postgresql.org/docs/current/errcodes-appendix.html)."""
 
 
 class Ledger:
@@ -178,6 +181,8 @@ def _failure_of(error: Any) -> LedgerError:
         return LedgerUnavailable(f"Postgres cannot do it now: {text}")
     if state.startswith(_DATA):
         return LedgerRefused(f"Postgres refused the data: {text}", state, constraint)
+    if state in _UNDONE:
+        return LedgerUndone(f"Postgres has undone it for the sake of others: {text}")
     if state.startswith(_AWAY):
         return LedgerUnavailable(f"Postgres cannot do it now: {text}")
     return LedgerError(f"Postgres answered with an error: {text}")

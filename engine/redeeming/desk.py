@@ -15,6 +15,7 @@ What a request can go through, and how it ends:
     the statement's reply was lost                     looked up again: the books tell whether it was done
       … and refused, the voucher being as it was       outcome_unknown  the lost statement may still be on its way
       … and no answer by the deadline                  outcome_unknown
+    undone for the sake of another batch (a deadlock)  looked up again: surely nothing of it was done
     a request or a payment's place was used meanwhile  each of the batch by itself
 """
 
@@ -27,7 +28,7 @@ import structlog
 
 from engine.domain.redemption import Unfit, UnfitCode
 from engine.domain.reversal import Reverse
-from engine.errors import LedgerError, LedgerRefused
+from engine.errors import LedgerError, LedgerRefused, LedgerUndone
 from engine.ledger.database import Ledger
 from engine.ledger.promise_book import PromiseBook, TermsKey
 from engine.ledger.voucher_steps import Entry, StepKey, look_up, reversals_of, take
@@ -203,15 +204,15 @@ class RedemptionDesk:
                 self._put_back(waiting)
 
     async def _failed(self, wanted: Sequence[tuple[Waiting, Wanted]], error: LedgerError) -> None:
-        """Refused: nothing of it was done. Else that is not known, and the books are asked."""
+        """Refused or undone: nothing of it was done. Else that is not known, and the books are asked."""
         for waiting, each in wanted:
             waiting.is_sent = False
-            if not isinstance(error, LedgerRefused):
+            if not isinstance(error, LedgerRefused | LedgerUndone):
                 waiting.lost_step = each.step.step
         if isinstance(error, LedgerRefused):
             await self._one_by_one(wanted, error)
             return
-        log.warning("reply to redemptions lost", requests=len(wanted), error=str(error))
+        log.warning("redemptions are asked for again", requests=len(wanted), error=str(error))
         await self._again([waiting for waiting, _ in wanted])
 
     async def _one_by_one(self, wanted: Sequence[tuple[Waiting, Wanted]], error: LedgerRefused) -> None:

@@ -247,7 +247,7 @@ PROMISE_BROKEN: Final = Gauge(
 )
 LEDGER_FAILURES: Final = Counter(
     "dropwave_ledger_failures",
-    "Statements or transactions that Postgres did not do: away, refused (the data), error.",
+    "Statements or transactions that Postgres did not do: away, undone (a deadlock), refused (the data), error.",
     ["kind"],
 )
 LOOP_FAILURES: Final = Counter(

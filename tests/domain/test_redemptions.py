@@ -4,13 +4,14 @@ import itertools
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.domain.campaign import Offer, Promise, Store, Use, Validity
 from engine.domain.locking import Lock, decide_lock
-from engine.domain.redemption import Fit, Made, Redeem, Standing, Unfit, UnfitCode, decide
+from engine.domain.redemption import Fit, Line, Made, Redeem, Standing, Unfit, UnfitCode, decide, digest_of
 from engine.domain.reversal import Redeemed, Refunded, Reverse, decide_reversal
 from engine.domain.voucher import Kept, Period
 
@@ -118,3 +119,29 @@ def test_refunds_in_any_parts_add_up_to_the_redemption(data: st.DataObject) -> N
     assert (back, off) == (amount, discount)
     more = decide_reversal(Reverse(of, "li", "user", True, None, "q"), used, Refunded(times, back, off, 7), "UTC", NOW)
     assert more == Unfit(UnfitCode.ALREADY_REVERSED, at_ms=7, timezone="UTC")
+
+
+LINES = (Line(3_000, "a"), Line(1_250))
+OF = Redeemed("0" * 32, "HB7K2M9P4R6T8WXQ", 1, "m1", "mall", "o1", "p1", 4_250, 1_000)
+DIGESTS: list[tuple[Any, str]] = [
+    (
+        Redeem("HB7K2M9P4R6T8WXQ", "m1", "mall", "li", "o1", "p1", 4_250, LINES, "q1"),
+        "53da632673daeaac31045606d3448422",
+    ),
+    (
+        Lock("HB7K2M9P4R6T8WXQ", "m1", "mall", "li", "o1", 4_250, LINES, 60_000, "q1"),
+        "2bd6ca19a96adc06d2377d3f52f51712",
+    ),
+    (Reverse(OF, "li", "merchant", False, None, "q2"), "caedd36719e2d4b3e62a8060ecdf374d"),
+]
+
+
+@pytest.mark.parametrize(("asked", "digest"), DIGESTS, ids=lambda each: type(each).__name__)
+def test_digests_are_those_of_every_version_before(asked: Any, digest: str) -> None:
+    """The books have them: a till that asks again across an upgrade is answered again."""
+    assert digest_of(asked).hex() == digest
+    kind = type(asked)
+    later = msgspec.defstruct(kind.__name__, [("tip", int, 0)], bases=(kind,), frozen=True)
+    fields = {name: getattr(asked, name) for name in kind.__struct_fields__}
+    assert digest_of(later(**fields)).hex() == digest, "a later member at its default"
+    assert digest_of(later(**fields, tip=1)).hex() != digest

@@ -102,8 +102,13 @@ class Counter:
 
 
 @asynccontextmanager
-async def counter_at(database_url: str, settings: Settings, *lines: str) -> AsyncIterator[Counter]:
-    """A counter with a desk for each of these addresses of Postgres; where none is given, two at the plain one."""
+async def counter_at(
+    database_url: str, settings: Settings, *lines: str, first: Settings | None = None
+) -> AsyncIterator[Counter]:
+    """A counter with a desk for each of these addresses of Postgres; where none is given, two at the plain one.
+
+    `first`: the settings of the first desk, where they are others.
+    """
     async with AsyncExitStack() as stack:
         admin = await asyncpg.connect(database_url)
         stack.push_async_callback(admin.close)
@@ -111,9 +116,10 @@ async def counter_at(database_url: str, settings: Settings, *lines: str) -> Asyn
         ledger = await _ledger(stack, database_url, settings)
         catalogue = (await apply_campaign(ledger, campaign(validity=Validity(days_after_claim=7)), "tests")).catalogue
         counter = Counter(admin, ledger, catalogue, await read_cursor(ledger, catalogue.campaign_no))
-        for url in lines or (database_url, database_url):
-            of_desk = await _ledger(stack, url, settings)
-            desk = RedemptionDesk(of_desk, PromiseBook(of_desk), settings)
+        for no, url in enumerate(lines or (database_url, database_url)):
+            its_own = first if first and not no else settings
+            of_desk = await _ledger(stack, url, its_own)
+            desk = RedemptionDesk(of_desk, PromiseBook(of_desk), its_own)
             await desk.start()
             stack.push_async_callback(desk.stop)
             counter.desks.append(desk)
