@@ -39,8 +39,8 @@ _AWAY = ("08", "25", "28", "3D", "40", "53", "55", "57", "58", "XX")
 """SQLSTATE classes of a server that cannot do it now: connection, transaction ended, login, database,
 deadlock, resources, lock, shutdown or time-out, disk, internal."""
 _UNDONE = ("40001", "40P01")
-"""SQLSTATEs of what Postgres has rolled back before it said so: a serialization failure, a deadlock's victim. Of class 40
-not 40003, which says that nobody knows (https://www.postgresql.org/docs/current/errcodes-appendix.html)."""
+"""SQLSTATEs of what Postgres has rolled back before it said so: a serialization failure, a deadlock's victim. Of class
+40 not 40003, which says that nobody knows (https://www.postgresql.org/docs/current/errcodes-appendix.html)."""
 
 
 class Ledger:

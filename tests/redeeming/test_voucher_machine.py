@@ -1,7 +1,6 @@
 """Vouchers' lives on a real Postgres against the table of states, step by step, with time as one of the steps.
 
-The model is `STEPS` and `state_at`, and beside them only what a table of states cannot say: whose lock it is, whose
-payment, and what was refunded. Two desks work on the same ledger, and of each step either may be asked.
+The model is in `life.py`. Two desks work on the same ledger: of each step either may be asked, and often both at once.
 """
 
 import asyncio
@@ -15,12 +14,12 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 from msgspec.structs import replace
 
 from engine.domain.redemption import Unfit, UnfitCode
-from engine.domain.voucher import STEPS, Kept, Period, State, StepKind, state_at
+from engine.domain.voucher import STEPS, Period, State
 from engine.ledger.instants import unix_ms
-from engine.ledger.voucher_steps import Step
-from engine.redeeming.steps import Asked, Done, Nothing, Outcome
+from engine.redeeming.steps import Asked, Done, Outcome
 from engine.settings import Settings
-from tests.redeeming.counter import AMOUNT, Counter, counter_at
+from tests.redeeming.counter import Counter, counter_at
+from tests.redeeming.life import Life
 
 T = TypeVar("T")
 
@@ -28,13 +27,7 @@ CROWD = 6
 HOLD_MS = 900_000
 ORDERS = st.sampled_from(("first", "second"))
 DESKS = st.sampled_from((0, 1))
-REFUSED: dict[State, UnfitCode] = {
-    "not_yet_effective": UnfitCode.NOT_YET_EFFECTIVE,
-    "locked": UnfitCode.LOCKED,
-    "redeemed": UnfitCode.ALREADY_REDEEMED,
-    "expired": UnfitCode.EXPIRED,
-    "invalidated": UnfitCode.INVALIDATED,
-}
+ACTS = st.tuples(st.sampled_from(("redeem", "redeem", "lock", "release", "reverse", "part")), ORDERS)
 
 
 class VoucherMachine(RuleBasedStateMachine):
@@ -46,18 +39,14 @@ class VoucherMachine(RuleBasedStateMachine):
     locks = Bundle("locks")
     done = Bundle("done")
 
-    @initialize()
-    def claim(self) -> None:
+    @initialize(is_early=st.booleans())
+    def claim(self, is_early: bool) -> None:
         [(self.code, good)] = self.run(self.counter.vouchers(1))
-        # it is good from an hour after the claim on
-        self.good = Period(good.valid_from_ms + 3_600_000, good.expires_at_ms)
-        self.run(self.sql("update vouchers set valid_from = valid_from + interval '1 hour' where code = $1", self.code))
-        self.kept: Kept = "pending"
-        self.lock_order, self.until_ms, self.last_lock = "", 0, ""
-        self.steps = 0
-        self.redeemed_by: Step | None = None
-        self.refunds: dict[str, list[tuple[int, bool]]] = {}
-        """By redemption: what was refunded, and whether it was the merchant's before completion."""
+        if is_early:  # it is good from an hour after the claim on
+            good = Period(good.valid_from_ms + 3_600_000, good.expires_at_ms)
+            later = "update vouchers set valid_from = valid_from + interval '1 hour' where code = $1"
+            self.run(self.sql(later, self.code))
+        self.life = Life(good)
 
     # How it is asked
 
@@ -70,29 +59,31 @@ class VoucherMachine(RuleBasedStateMachine):
     def ask(self, desk: int, asked: Asked) -> Outcome:
         return self.run(self.counter.desks[desk].ask(asked))
 
+    def at_once(self, *asked: Asked) -> list[Outcome]:
+        """The answers to requests that come to both desks at the same time."""
+
+        async def ask_all() -> list[Outcome]:
+            return await asyncio.gather(*(self.counter.desks[no % 2].ask(each) for no, each in enumerate(asked)))
+
+        return self.run(ask_all())
+
     @property
     def now_ms(self) -> int:
         return self.counter.now_ms
 
     @property
     def state(self) -> State:
-        return state_at(self.kept, self.good, self.now_ms, self.until_ms)
-
-    def took(self, outcome: Outcome, kind: StepKind) -> Step:
-        """The step that was taken as the table has it, by the next number, now."""
-        assert isinstance(outcome, Done), (self.state, outcome)
-        assert not outcome.replayed
-        self.kept = STEPS[self.state, kind]
-        self.steps += 1
-        made = outcome.step
-        assert (made.kind, made.step, made.at_ms) == (kind, self.steps, self.now_ms)
-        return made
+        return self.life.state(self.now_ms)
 
     # What can happen
 
     @rule(where=st.sampled_from(("valid_from", "expires_at", "until", "later")), early_ms=st.sampled_from((0, 1)))
     def time_goes_on(self, where: str, early_ms: int) -> None:
-        goals = {"valid_from": self.good.valid_from_ms, "expires_at": self.good.expires_at_ms, "until": self.until_ms}
+        goals = {
+            "valid_from": self.life.good.valid_from_ms,
+            "expires_at": self.life.good.expires_at_ms,
+            "until": self.life.until_ms,
+        }
         goal = goals.get(where, self.now_ms + HOLD_MS // 3) - early_ms
         if goal > self.now_ms:
             self.run(self.counter.set_clock(goal))
@@ -101,15 +92,8 @@ class VoucherMachine(RuleBasedStateMachine):
     def redeem(self, desk: int, order: str, payment: str) -> Any:
         """Payments are the same two all the time: the place that a redemption takes is free when it is given back."""
         asked = self.counter.redeem(self.code, order_no=order, payment_no=f"{self.code} {payment}")
-        outcome, state = self.ask(desk, asked), self.state
-        if (state, "redeem") not in STEPS or (state == "locked" and order != self.lock_order):
-            assert self.is_true_refusal(outcome, state)
-            return ()
-        made = self.took(outcome, "redeem")
-        assert (made.amount, made.discount) == (AMOUNT, 5_000)
-        self.redeemed_by = made
-        self.refunds[made.request] = []
-        return (asked, made)
+        made = self.life.accept(asked, self.ask(desk, asked), self.now_ms)
+        return (asked, made) if made else ()
 
     @rule(target=redemptions, pair=done)
     def remember(self, pair: Any) -> Any:
@@ -118,31 +102,14 @@ class VoucherMachine(RuleBasedStateMachine):
     @rule(target=locks, desk=DESKS, order=ORDERS, hold_ms=st.sampled_from((HOLD_MS, 30 * 24 * 3_600_000)))
     def lock(self, desk: int, order: str, hold_ms: int) -> Any:
         asked = self.counter.lock(self.code, order, hold_ms)
-        outcome, state = self.ask(desk, asked), self.state
-        if (state, "lock") not in STEPS:
-            assert self.is_true_refusal(outcome, state)
-            assert isinstance(outcome, Unfit)
-            assert outcome.is_own == (state == "locked" and order == self.lock_order)
-            return ()
-        made = self.took(outcome, "lock")
-        self.lock_order, self.until_ms, self.last_lock = order, self.now_ms + hold_ms, made.request
-        assert made.until_ms == self.until_ms
-        return (asked, made)
+        made = self.life.accept(asked, self.ask(desk, asked), self.now_ms)
+        return (asked, made) if made else ()
 
     @rule(desk=DESKS, lock=locks)
     def release(self, desk: int, lock: Any) -> None:
-        if not lock:
-            return
-        _, made = lock
-        outcome = self.ask(desk, self.counter.release(made))
-        if self.state == "locked" and self.last_lock == made.request:
-            self.took(outcome, "release")
-        elif isinstance(outcome, Done):
-            assert outcome.replayed, "a lock is released once"
-        elif self.state == "redeemed" and self.redeemed_by and self.redeemed_by.order_no == made.order_no:
-            assert self.is_true_refusal(outcome, "redeemed")
-        else:
-            assert outcome == Nothing()
+        if lock:
+            asked = self.counter.release(lock[1])
+            self.life.accept(asked, self.ask(desk, asked), self.now_ms)
 
     @rule(
         desk=DESKS,
@@ -152,32 +119,47 @@ class VoucherMachine(RuleBasedStateMachine):
         part=st.booleans(),
     )
     def reverse(self, desk: int, pair: Any, by: Any, completed: bool, part: bool) -> None:
-        if not pair:
-            return
-        _, made = pair
-        so_far = self.refunds[made.request]
-        left = made.amount - sum(amount for amount, _ in so_far)
-        amount = 7_001 if part else None
-        outcome = self.ask(desk, self.counter.reverse(made, by, completed, amount))
-        if not left:
-            assert isinstance(outcome, Unfit)
-            assert outcome.code is UnfitCode.ALREADY_REVERSED
-            return
-        if amount is not None and amount > left:
-            assert isinstance(outcome, Unfit)
-            assert (outcome.code, outcome.left) == (UnfitCode.ABOVE_REDEEMED, left)
-            return
-        so_far.append((left if amount is None else amount, by == "merchant" and not completed))
-        is_whole = sum(amount for amount, _ in so_far) == made.amount
-        kind: StepKind = "give_back" if is_whole and all(early for _, early in so_far) else "refund"
-        back = self.took(outcome, kind)
-        assert (back.amount, back.of_step) == (so_far[-1][0], made.step)
+        if pair:
+            asked = self.counter.reverse(pair[1], by, completed, 7_001 if part else None)
+            self.life.accept(asked, self.ask(desk, asked), self.now_ms)
+
+    @rule(acts=st.tuples(ACTS, ACTS))
+    def two_at_once(self, acts: Any) -> None:
+        """Each at a desk of its own: there is an order in which one after the other would have got these answers."""
+        asked = [each for kind, order in acts if (each := self.act(kind, order)) is not None]
+        outcomes = self.at_once(*asked)
+        told = list(zip(asked, outcomes, strict=True))
+        for in_order in (told, told[::-1]):
+            life = self.life.another()
+            try:
+                for each, outcome in in_order:
+                    life.accept(each, outcome, self.now_ms)
+            except AssertionError as error:
+                wrong = error
+            else:
+                self.life = life
+                return
+        raise AssertionError(f"in no order: {told}") from wrong
+
+    def act(self, kind: str, order: str) -> Asked | None:
+        """What is asked for; None where there is nothing yet that it could be about."""
+        lock, made = self.life.lock, self.life.redeemed_by
+        match kind:
+            case "redeem":
+                return self.counter.redeem(self.code, order_no=order, payment_no=f"{self.code} {order}")
+            case "lock":
+                return self.counter.lock(self.code, order, HOLD_MS)
+            case "release":
+                return self.counter.release(lock) if lock else None
+            case _:
+                part = 7_001 if kind == "part" else None
+                return self.counter.reverse(made, "merchant", False, part) if made else None
 
     @rule()
     def invalidate(self) -> None:
         """By operators, past the desks, as they do it: an update of the row as it was seen."""
         kept = STEPS.get((self.state, "invalidate"))
-        if kept is None or self.steps % 3:  # it ends a life: not too often
+        if kept is None or self.life.steps % 3:  # it ends a life: not too often
             return
         self.run(
             self.sql(
@@ -188,7 +170,7 @@ class VoucherMachine(RuleBasedStateMachine):
                 self.code,
             )
         )
-        self.kept, self.steps = kept, self.steps + 1
+        self.life.kept, self.life.steps = kept, self.life.steps + 1
 
     @rule(desk=DESKS, pair=st.one_of(done, locks))
     def ask_again(self, desk: int, pair: Any) -> None:
@@ -212,45 +194,28 @@ class VoucherMachine(RuleBasedStateMachine):
     def crowd(self) -> None:
         """Many tills at once at both desks: one of them is the step, the others are told what it has made of it."""
         asked = [self.counter.redeem(self.code) for _ in range(CROWD)]
-        before = self.state
-
-        async def ask_all() -> list[Outcome]:
-            return await asyncio.gather(*(self.counter.desks[no % 2].ask(each) for no, each in enumerate(asked)))
-
-        outcomes = self.run(ask_all())
-        winners = [each for each in outcomes if isinstance(each, Done)]
-        assert len(winners) == (before == "pending")
-        if winners:
-            self.redeemed_by = self.took(winners[0], "redeem")
-            self.refunds[self.redeemed_by.request] = []
-        assert all(self.is_true_refusal(each, self.state) for each in outcomes if not isinstance(each, Done))
-
-    def is_true_refusal(self, outcome: Outcome, state: State) -> bool:
-        """Of that state, with the instant and the place that belong to it."""
-        assert isinstance(outcome, Unfit), outcome
-        assert outcome.code is REFUSED[state]
-        if state == "redeemed":
-            assert self.redeemed_by is not None
-            assert (outcome.at_ms, outcome.store) == (self.redeemed_by.at_ms, self.redeemed_by.store)
-        elif state == "locked":
-            assert outcome.at_ms == self.until_ms
-        elif state != "invalidated":
-            assert outcome.at_ms == (self.good.expires_at_ms if state == "expired" else self.good.valid_from_ms)
-        return True
+        outcomes = self.at_once(*asked)
+        winners = [no for no, each in enumerate(outcomes) if isinstance(each, Done)]
+        assert len(winners) == (self.state == "pending")
+        for no in winners:
+            self.life.accept(asked[no], outcomes[no], self.now_ms)
+        for outcome in (each for no, each in enumerate(outcomes) if no not in winners):
+            self.life.refused(outcome, self.state)
 
     @invariant()
     def the_books_are_the_model(self) -> None:
-        if not hasattr(self, "code"):
+        if not hasattr(self, "life"):
             return
+        life = self.life
         [row] = self.run(self.sql("select state, step from vouchers where code = $1", self.code))
-        assert (row["state"], row["step"]) == (self.kept, self.steps)
+        assert (row["state"], row["step"]) == (life.kept, life.steps)
         steps = self.run(self.sql("select * from voucher_steps where code = $1 order by step", self.code))
-        assert [step["step"] for step in steps] == list(range(1, self.steps + 1))
+        assert [step["step"] for step in steps] == list(range(1, life.steps + 1))
         net = sum({"redeem": 1, "give_back": -1}.get(step["kind"], 0) for step in steps)
-        assert net == (self.kept == "redeemed"), "redeemed once more than it was given back"
+        assert net == (life.kept == "redeemed"), "redeemed once more than it was given back"
         taken = [step for step in steps if step["payment_place"] is not None]
         assert [step["step"] for step in taken] == (
-            [self.redeemed_by.step] if self.kept == "redeemed" and self.redeemed_by else []
+            [life.redeemed_by.step] if life.kept == "redeemed" and life.redeemed_by else []
         ), "of a payment only what stands has a place"
         for redemption in (step for step in steps if step["kind"] == "redeem"):
             back = [step for step in steps if step["of_step"] == redemption["step"] and step["amount"]]
