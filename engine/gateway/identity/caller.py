@@ -20,6 +20,9 @@ TAG_LENGTH_MAX: Final = 64
 STORES_MAX: Final = 64
 STORE_LENGTH_MAX: Final = 64
 """As long as an id of a campaign file may be."""
+_TEXTS: Final = ("sub", "city", "person", "scope", "role")
+"""In the order in which they are looked at."""
+_NONE: Final[tuple[str, ...]] = ()
 _UNCLEAN = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 
 
@@ -34,22 +37,25 @@ class Caller(Struct, frozen=True, gc=False):
 
 def is_clean(text: object, length_max: int) -> bool:
     """Whether this is a string of at most that many characters with no control character or lone surrogate."""
-    return isinstance(text, str) and len(text) <= length_max and _UNCLEAN.search(text) is None
+    # What can be printed has neither, and that is quickly seen; the second look is for texts with other spaces, say.
+    return isinstance(text, str) and len(text) <= length_max and (text.isprintable() or _UNCLEAN.search(text) is None)
 
 
 def caller_of(claims: dict[str, Any]) -> Caller | Problem:
     """The caller, or which claim is not what it has to be."""
-    account, city, person = claims.get("sub", ""), claims.get("city", ""), claims.get("person", "")
-    scope, role = claims.get("scope", "claim"), claims.get("role", "")
-    for name, value in (("sub", account), ("city", city), ("person", person), ("scope", scope), ("role", role)):
-        if not is_clean(value, IDENTITY_LENGTH_MAX) or (name == "sub" and not value):
+    if not claims.get("sub"):
+        return _bad_identity("sub")
+    for name in _TEXTS:
+        if name in claims and not is_clean(claims[name], IDENTITY_LENGTH_MAX):
             return _bad_identity(name)
-    tags, stores = claims.get("tags", []), claims.get("stores", [])
-    if not _is_list(tags, TAGS_MAX, TAG_LENGTH_MAX):
+    get = claims.get
+    tags, stores = get("tags", _NONE), get("stores", _NONE)
+    if tags is not _NONE and not _is_list(tags, TAGS_MAX, TAG_LENGTH_MAX):
         return _BAD_TAGS
-    if not _is_list(stores, STORES_MAX, STORE_LENGTH_MAX):
+    if stores is not _NONE and not _is_list(stores, STORES_MAX, STORE_LENGTH_MAX):
         return _BAD_STORES
-    return Caller(Identity(account, city, tuple(tags), person), _scopes(scope), role, tuple(stores))
+    identity = Identity(get("sub", ""), get("city", ""), tuple(tags), get("person", ""))
+    return Caller(identity, _scopes(get("scope", "claim")), get("role", ""), tuple(stores))
 
 
 @lru_cache(maxsize=64)  # an issuer gives few of them, and to thousands

@@ -2,12 +2,12 @@
 
 The order of the checks is the order of what can be trusted: the text's form and the header decide only which
 keys are tried; claims are not looked at before one of these keys was found to have signed them.
-PyJWT's algorithms check the signatures; the reading of the text around them is our own, since it has to be
-stricter than a library for everybody can be (`compact`).
+Signatures are checked by `hmac` (HS256) and by PyJWT's algorithms (all others); the reading of the text around them
+is our own, since it has to be stricter than a library for everybody can be (`compact`).
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from engine.gateway.identity.caller import Caller, caller_of, is_clean
@@ -83,7 +83,7 @@ class TokenReader:
         return MALFORMED if claims is None else claims
 
 
-def _wrong_header(header: dict[str, Any]) -> Problem | None:
+def _wrong_header(header: Mapping[str, Any]) -> Problem | None:
     if not _NOT_TAKEN.isdisjoint(header):
         return HEADER
     if "kid" in header and not is_clean(header["kid"], KID_LENGTH_MAX):

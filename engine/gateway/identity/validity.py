@@ -41,12 +41,15 @@ class TokenRules(Struct, frozen=True):
             return ISSUER
         if not self._is_for_us(claims):
             return AUDIENCE
-        times = [claims.get(name) for name in ("exp", "nbf", "iat")]
-        if not all(time is None or _is_instant(time) for time in times):
+        expires_s, from_s = claims["exp"], 0
+        if not _is_instant(expires_s):
             return TIMES
-        expires_s, *begins_s = times
-        from_s = max((time for time in begins_s if time is not None), default=0)
-        assert expires_s is not None
+        for name in ("nbf", "iat"):
+            begins_s = claims.get(name)
+            if begins_s is not None:
+                if not _is_instant(begins_s):
+                    return TIMES
+                from_s = max(from_s, begins_s)
         return Span(from_s - self.leeway_s, expires_s + self.leeway_s)
 
     def _is_ours(self, issuer: object) -> bool:
