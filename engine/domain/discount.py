@@ -18,18 +18,24 @@ class BelowMinSpend(Struct, frozen=True):
 
 
 def discount_on(offer: Offer, amount: int) -> int | BelowMinSpend:
-    """What a voucher of this offer takes off a payment of that amount: 0 to `amount`, in minor units.
+    """What a voucher of this offer takes off a payment of that amount: at most `amount`, in minor units.
 
     threshold: `face`, from `min_spend` on. instant: `face`. percent: that part of the amount, a fraction of a minor
     unit not given, at most `max_discount`. gift: what the holder would pay beyond `price`, at most what the item is
-    worth beyond it; 0 where the item is handed over without being part of an order.
-    ValueError where the amount is negative.
+    worth beyond it; 0 where the item is handed over without being part of an order. Any other voucher takes something
+    off, or is not used up. ValueError where the amount is negative.
     """
     if amount < 0:
         raise ValueError("the amount of a payment is not negative")
-    if offer.min_spend is not None and amount < offer.min_spend:
-        return BelowMinSpend(offer.min_spend - amount)
-    return min(_promised(offer, amount), amount)
+    least = least_amount(offer)
+    return BelowMinSpend(least - amount) if amount < least else min(_promised(offer, amount), amount)
+
+
+def least_amount(offer: Offer) -> int:
+    """The smallest payment that a voucher of this offer is good for, in minor units."""
+    if offer.kind == "gift":
+        return 0
+    return offer.min_spend or -(-100 // (offer.percent_off or 100))
 
 
 def _promised(offer: Offer, amount: int) -> int:

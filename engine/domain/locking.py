@@ -87,7 +87,9 @@ def decide_lock(asked: Lock, standing: Standing, promise: Promise, now_ms: int) 
     state = standing.state_at(now_ms)
     if (state, "lock") not in STEPS:
         refused = why_not(standing, state, promise, now_ms)
-        return replace(refused, is_own=state == "locked" and is_own_lock(standing, asked.merchant, asked.order_no))
+        return replace(
+            refused, is_own=state == "locked" and is_own_lock(standing, asked.merchant, asked.store, asked.order_no)
+        )
     return no_place_for(asked.store, promise) or priced(asked.amount, asked.lines, promise)
 
 
@@ -97,6 +99,6 @@ def decide_release(asked: Release, standing: Standing, promise: Promise, now_ms:
     state = standing.state_at(now_ms)
     if state == "locked":
         return made is not None and made.step == asked.lock_step
-    if state == "redeemed" and is_own_lock(standing, asked.merchant, asked.order_no):
+    if state == "redeemed" and is_own_lock(standing, asked.merchant, asked.store, asked.order_no):
         return why_not(standing, state, promise, now_ms)
     return False

@@ -194,7 +194,7 @@ def decide(asked: Redeem, standing: Standing, promise: Promise, now_ms: int, pla
     if not is_of_merchant(asked.merchant, asked.store, promise):
         return Unfit(UnfitCode.OTHER_MERCHANT)
     state = standing.state_at(now_ms)
-    is_others_lock = state == "locked" and not is_own_lock(standing, asked.merchant, asked.order_no)
+    is_others_lock = state == "locked" and not is_own_lock(standing, asked.merchant, asked.store, asked.order_no)
     if (state, "redeem") not in STEPS or is_others_lock:
         return why_not(standing, state, promise, now_ms)
     return no_place_for(asked.store, promise) or _paid(asked, promise, places_taken)
@@ -225,10 +225,11 @@ def is_of_merchant(merchant: str, store: str, promise: Promise) -> bool:
     return store in promise.stores or merchant in {each.merchant for each in promise.stores.values()}
 
 
-def is_own_lock(standing: Standing, merchant: str, order_no: str) -> bool:
-    """Whether the lock is for this very order: then its payment redeems the voucher, past the expiry too."""
+def is_own_lock(standing: Standing, merchant: str, store: str, order_no: str) -> bool:
+    """Whether the lock is for this very order: then its payment redeems the voucher, past the expiry too. An order of
+    the same store is the same one, even if the store has come to another merchant meanwhile."""
     made = standing.made
-    return made is not None and (made.merchant, made.order_no) == (merchant, order_no)
+    return made is not None and made.order_no == order_no and (made.merchant == merchant or made.store == store)
 
 
 def no_place_for(store_id: str, promise: Promise) -> Unfit | None:
@@ -252,9 +253,15 @@ def priced(amount: int, lines: Sequence[Line], promise: Promise, place: int = 0)
 def _paid(asked: Redeem, promise: Promise, places_taken: Set[int]) -> Decision:
     if not asked.payment_no and promise.offer.kind != "gift":
         return Unfit(UnfitCode.PAYMENT_MISSING)
-    allowed = range(1, promise.use.per_payment + 1)
-    place = next((place for place in allowed if place not in places_taken), 0) if asked.payment_no else 0
+    place = _place_on_payment(promise.use.per_payment, places_taken) if asked.payment_no else 0
     decision = priced(asked.amount, asked.lines, promise, place)
     if isinstance(decision, Fit) and asked.payment_no and not place:
         return Unfit(UnfitCode.ONE_PER_PAYMENT, places=promise.use.per_payment)
     return decision
+
+
+def _place_on_payment(per_payment: int, taken: Set[int]) -> int:
+    """The first free place; 0 where the payment has as many vouchers as these terms allow beside each other."""
+    if len(taken) >= per_payment:  # a place of earlier, more generous terms counts as well
+        return 0
+    return next(place for place in range(1, per_payment + 1) if place not in taken)

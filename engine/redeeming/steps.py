@@ -54,6 +54,7 @@ class Around(Struct, frozen=True):
     """Of the redemption that is to be reversed."""
 
 
+_BUSY = Unfit(UnfitCode.BUSY)
 _USED = Unfit(UnfitCode.REQUEST_NO_USED)
 _UNKNOWN = Unfit(UnfitCode.UNKNOWN_CODE)
 _NOT_SETTLED = Unfit(UnfitCode.NOT_SETTLED_YET)
@@ -74,6 +75,8 @@ def work_out(asked: Asked, entry: Entry, around: Around) -> Wanted | Outcome:
     if standing is None:
         return _not_in_the_books(entry)
     kept = _there(around.kept)
+    if isinstance(asked, Redeem | Lock) and not asked.merchant and asked.store in kept.promise.stores:
+        return _BUSY  # the stores were read before there was this one: without its merchant a request has no name
     found = _decided(asked, standing, kept, around, entry.now_ms)
     return found if isinstance(found, Unfit | Nothing) else Wanted(found, kept, standing.period)
 

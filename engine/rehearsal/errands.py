@@ -7,7 +7,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from engine.domain.campaign import Offer, Promise, Store
-from engine.domain.discount import discount_on
+from engine.domain.discount import discount_on, least_amount
 from engine.domain.voucher import Period
 
 REDEEMED: str = "redeemed"
@@ -88,7 +88,7 @@ def _errand(draw: random.Random, number: int, holding: Holding, stores: Mapping[
 
 
 def _enough(offer: Offer) -> int:
-    return max(offer.min_spend or 0, offer.price or 0, 1)
+    return max(least_amount(offer), offer.price or 0, 1)
 
 
 def _misplaced(promise: Promise, stores: Mapping[str, Store], store: str, amount: int) -> Visit:

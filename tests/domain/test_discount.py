@@ -59,12 +59,13 @@ offers = st.one_of(st.builds(instant, money), percents, st.builds(threshold, mon
         ("coffee-10", 2_500, 1_000),
         ("coffee-10", 1_000, 1_000),
         ("coffee-10", 999, 999),
-        ("coffee-10", 0, 0),
+        ("coffee-10", 0, BelowMinSpend(1)),  # nothing is taken off: it is kept for a payment of which there is
         ("coffee-20off", 3_000, 600),
         ("coffee-20off", 7_499, 1_499),  # 1,499.8
         ("coffee-20off", 7_500, 1_500),
         ("coffee-20off", 100_000, 1_500),
-        ("coffee-20off", 4, 0),
+        ("coffee-20off", 5, 1),
+        ("coffee-20off", 4, BelowMinSpend(1)),
         ("pizza-set", 13_800, 12_500),  # three pizzas for 13 yuan
         ("pizza-set", 20_000, 12_500),
         ("pizza-set", 10_000, 8_700),  # the item is cheaper today: it still costs 13 yuan
@@ -80,6 +81,16 @@ def test_the_example_campaigns_at_a_till(offer: str, amount: int, discount: int 
 def test_a_discount_is_neither_negative_nor_above_the_payment_or_what_was_set_aside(offer: Offer, amount: int) -> None:
     discount = discount_on(offer, amount)
     assert isinstance(discount, BelowMinSpend) or 0 <= discount <= min(amount, offer.value)
+
+
+@given(offers, amounts)
+def test_no_voucher_but_a_gift_is_used_up_for_nothing(offer: Offer, amount: int) -> None:
+    discount = discount_on(offer, amount)
+    if isinstance(discount, BelowMinSpend):
+        assert isinstance(discount_on(offer, amount + discount.short_by), int)
+        assert isinstance(discount_on(offer, amount + discount.short_by - 1), BelowMinSpend)
+    else:
+        assert discount or offer.kind == "gift"
 
 
 @given(st.builds(threshold, money, money), amounts)
@@ -100,7 +111,9 @@ def test_a_percentage_is_exact_to_less_than_a_minor_unit_up_to_its_cap(offer: Of
     assert offer.percent_off
     assert offer.max_discount
     discount = discount_on(offer, amount)
-    assert isinstance(discount, int)
+    if isinstance(discount, BelowMinSpend):
+        assert amount * offer.percent_off < 100
+        return
     exact = min(Fraction(amount * offer.percent_off, 100), Fraction(offer.max_discount))
     assert 0 <= exact - discount < 1
 

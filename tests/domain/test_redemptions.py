@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from engine.domain.campaign import Offer, Promise, Store, Use, Validity
 from engine.domain.locking import Lock, decide_lock
@@ -86,11 +87,31 @@ def test_the_first_reason_is_told_in_the_order_of_the_table() -> None:
         assert (held.code if isinstance(held, Unfit) else None) == want, faults
 
 
-@pytest.mark.parametrize(("order_no", "merchant"), [("another order", "m1"), ("another order", "m3"), ("", "m1")])
-def test_a_lock_is_of_one_order_of_one_merchant(order_no: str, merchant: str) -> None:
-    mine = Redeem("C", merchant, "here", "li", order_no, "p", 3_000, (), "q")
-    got = decide(mine, standing("locked", Period(0, OVER)), PROMISE, NOW, set())
-    assert isinstance(got, Fit) == (order_no == "another order" and merchant == "m1")
+@pytest.mark.parametrize(
+    ("order_no", "merchant", "store", "is_own"),
+    [
+        ("another order", "m1", "here", True),
+        ("", "m1", "here", False),
+        ("another order", "m1", "far", True),
+        ("another order", "m9", "far", False),
+        ("another order", "m9", "here", True),  # a store that has changed hands since keeps its orders
+    ],
+)
+def test_a_lock_is_of_one_order_of_one_merchant(order_no: str, merchant: str, store: str, is_own: bool) -> None:
+    mine = Redeem("C", merchant, store, "li", order_no, "p", 3_000, (), "q")
+    got = decide(mine, standing("locked", Period(0, OVER)), replace(PROMISE, use=Use()), NOW, set())
+    assert isinstance(got, Fit) == is_own
+
+
+@pytest.mark.parametrize(
+    ("per_payment", "taken", "place"),
+    [(1, set(), 1), (1, {1}, None), (1, {2}, None), (2, {1}, 2), (2, {2}, 1), (2, {1, 2}, None), (3, {1, 3}, 2)],
+)
+def test_a_payment_takes_as_many_as_the_terms_say(per_payment: int, taken: set[int], place: int | None) -> None:
+    """Whatever places others have, under earlier terms that allowed more, say."""
+    promise = replace(PROMISE, use=Use(per_payment=per_payment))
+    got = decide(asked(frozenset()), standing("pending", Period(0, 2_000)), promise, NOW, taken)
+    assert (got.payment_place if isinstance(got, Fit) else None) == place
 
 
 @given(st.data())
