@@ -5,6 +5,8 @@ up` on this machine), or read from a file that their issuer has made (LOAD_TOKEN
 environment of each process, not by options: the master sends its options to its workers and shows them in its pages.
 """
 
+import base64
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +20,7 @@ from engine.gateway.keyring import Keyring
 from engine.settings import Settings, load_settings
 
 TOKENS_FILE: Final = "LOAD_TOKENS"
+TILL_TOKENS_FILE: Final = "LOAD_TILL_TOKENS"
 OPS_TOKEN: Final = "LOAD_OPS_TOKEN"  # noqa: S105 - the name of a variable
 TOKENS_LAST_S: Final = 24 * 3_600
 """Longer than any run."""
@@ -45,12 +48,19 @@ class Tokens:
         self._ops = environment.get(OPS_TOKEN, "")
         path = environment.get(TOKENS_FILE, "")
         self.lines = _read_lines(Path(path)) if path else ()
+        path = environment.get(TILL_TOKENS_FILE, "")
+        self.till_lines = _read_lines(Path(path)) if path else ()
         self._key: tuple[bytes, Marks] | None = None
 
     def of(self, account: str, who: Who) -> str:
         """A token for a made-up account, who is also a person of that name."""
         key, marks = self._signing()
         return mint_token(key, account, ttl_s=TOKENS_LAST_S, city=who.city, tags=who.tags, person=account, marks=marks)
+
+    def of_till(self, till: str, store: str) -> str:
+        """For a made-up till of that store."""
+        key, marks = self._signing()
+        return mint_token(key, till, ttl_s=TOKENS_LAST_S, scope="merchant", stores=[store], marks=marks)
 
     def of_operator(self) -> str:
         """For the operators' API."""
@@ -64,6 +74,16 @@ class Tokens:
             settings = _with_secret(load_settings())
             self._key = Keyring.of(settings).signing_key, marks_of(settings)
         return self._key
+
+
+def stores_of(token: str) -> list[str]:
+    """What a merchant's token says. Raises UsageError where it is none."""
+    try:
+        part = token.split(".")[1]
+        claims = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+        return [str(store) for store in claims["stores"]]
+    except (IndexError, ValueError, KeyError, TypeError):
+        raise UsageError(f"{TILL_TOKENS_FILE}: a line of it is no token that names stores") from None
 
 
 class Accounts:

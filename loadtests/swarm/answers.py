@@ -39,6 +39,8 @@ class ToldClaim(NamedTuple):
     offer: str
     code: str
     claimed_ms: int
+    terms: str = ""
+    """Version and hash: what was promised."""
 
 
 class Told(NamedTuple):
@@ -83,7 +85,13 @@ def read_answer(status: int, body: bytes | None) -> tuple[Told, dict[str, Any]]:
 def read_claim(members: dict[str, Any]) -> ToldClaim:
     """A claim of an answer. KeyError, TypeError, ValueError, IndexError where it is none."""
     code = members["vouchers"][0]["code"]
-    return ToldClaim(members["id"], members["wave"], members["offer"], code, instant_ms(members["claimed_at"]))
+    claimed_ms, terms = instant_ms(members["claimed_at"]), terms_of(members["terms"])
+    return ToldClaim(members["id"], members["wave"], members["offer"], code, claimed_ms, terms)
+
+
+def terms_of(members: dict[str, Any]) -> str:
+    """Version and hash of the terms in an answer."""
+    return f"{members['version']} {members['hash']}"
 
 
 def instant_ms(text: str) -> int:

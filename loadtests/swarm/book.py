@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 from loadtests.swarm import contradictions as kinds
 from loadtests.swarm.answers import BEHIND_REPLAY, NEW, OPEN, REPEATED, Told, ToldClaim
 from loadtests.swarm.contradictions import Contradictions
+from loadtests.swarm.receipts import Sales
 
 DIGEST_BYTES: Final = 8
 """Two of ten million codes are the same by chance in one of 370,000 runs, and codes themselves are not sent about."""
@@ -72,6 +73,8 @@ class Book:
     def __init__(self, seed: int, *, is_fresh: bool) -> None:
         draw = random.Random(seed)
         self.wrong = Contradictions()
+        self.sales = Sales(self.wrong)
+        """What tills were told of what was claimed."""
         self.codes: list[tuple[bytes, str, str]] = []
         """Digest of the code, account, offer: of each claim that was told, once for each account."""
         self.answers: Counter[str] = Counter()

@@ -28,6 +28,25 @@ HELD_ALL_THE_SAME: Final = Kind("P9", "users who were refused for good and hold 
 HELD_BY_NOBODY: Final = Kind("P9", "users who were told that they had claimed and hold nothing")
 LEFT_OVER: Final = Kind("P9", "answers `sold_out` while units were left")
 
+USED_TWICE: Final = Kind("P8", "vouchers that were redeemed twice")
+TAKEN_BY_NOBODY: Final = Kind("P8", "vouchers at many tills at once that none of them took")
+NOT_TAKEN: Final = Kind("P8", "vouchers that a till refused though they could be used")
+OTHER_TERMS: Final = Kind("P8", "redemptions by other terms than the claim's")
+OTHER_DISCOUNT: Final = Kind("P8", "redemptions with another discount than was promised")
+CARD_TERMS: Final = Kind("P8", "cards that show other terms than the claim's")
+NOT_REFUNDED: Final = Kind("P8", "redemptions that could not be refunded")
+OTHER_REFUND: Final = Kind("P8", "refunds that are not as asked for")
+NOT_BOOKED: Final = Kind("P8", "redemptions and refunds told that the statement does not have")
+BOOKED_UNTOLD: Final = Kind("P8", "redemptions and refunds of the statement that no till was told of")
+OTHER_SUMS: Final = Kind("P8", "minor units by which the statement differs from what tills were told")
+DONE_TWICE: Final = Kind("P5", "requests of tills that were done as new more than once")
+TOLD_OTHERWISE: Final = Kind("P5", "redemptions that were told otherwise when asked for again")
+OTHER_REASON: Final = Kind("P9", "tills that got another answer than the true one")
+ANOTHER_PAYMENT: Final = Kind("P9", "redemptions told for another payment than was asked for")
+CARD_STATE: Final = Kind("P9", "cards that contradict what tills were told")
+QUOTED_OTHERWISE: Final = Kind("P9", "quotes that do not name a voucher that can be used, or its discount")
+MALFORMED: Final = Kind("P9", "answers to tills that cannot be read")
+
 
 class Contradictions:
     """All of them counted, a few examples kept."""

@@ -7,7 +7,6 @@ end     before locust stops the users, the master asks for the books: each worke
 """
 
 import functools
-import time
 from typing import Any, ClassVar, Final
 
 import gevent
@@ -19,38 +18,18 @@ from locust.runners import MasterRunner, WorkerRunner
 from engine.errors import DropwaveError
 from loadtests.swarm.accounts import Accounts, Tokens, Who
 from loadtests.swarm.book import Book, Standing
-from loadtests.swarm.checking import check_own_claims
+from loadtests.swarm.crowd import Crowd
+from loadtests.swarm.operator import session_of
 from loadtests.swarm.plan import Plan
 from loadtests.swarm.stage import Stage
 from loadtests.swarm.tally import Checks, parts_of
-from loadtests.swarm.umpire import BOOK, CLOSE, UNDER_WAY_S, VISITS, Umpire, refuse, stop
+from loadtests.swarm.tills import CONNECTIONS, Tills
+from loadtests.swarm.umpire import BOOK, CLOSE, NEW_TERMS, VISITS, Umpire, refuse, stop
 
 WITHOUT_SHAPE_S: Final = 60.0
 """A run that has neither a shape nor a --run-time ends after this."""
-_LOOK_S: Final = 0.05
-
-
-class Crowd:
-    """The users of this process in one run."""
-
-    def __init__(self, stage: Stage, accounts: Accounts, worker: int) -> None:
-        self.stage = stage
-        self.plan = Plan(**stage.plan)
-        self.accounts = accounts
-        self.book = Book(stage.seed + worker, is_fresh=accounts.is_fresh)
-        self.is_closing = False
-        """Whether no further request may begin."""
-        self.under_way = 0
-        """Requests that have not been answered."""
-
-    def close(self, host: str) -> Checks:
-        """Let no further request begin, wait for those under way, look at own claims."""
-        self.is_closing = True
-        ends_s = time.monotonic() + UNDER_WAY_S
-        gevent.sleep(_LOOK_S)
-        while self.under_way and time.monotonic() < ends_s:
-            gevent.sleep(_LOOK_S)
-        return check_own_claims(host, self.stage.wave, self.book, self.accounts)
+TILL_ANSWER_S: Final = 15.0
+"""As for users: longer than a gateway lets anybody wait."""
 
 
 class Load:
@@ -63,6 +42,8 @@ class Load:
         runner = environment.runner
         assert runner is not None
         self.crowd: Crowd | None = None
+        self.tills: Tills | None = None
+        """Of the crowd's run, where its winners go on to shops."""
         self._environment = environment
         self._tokens = tokens
         self._refused = ""
@@ -83,6 +64,7 @@ class Load:
         if not isinstance(runner, MasterRunner):
             # Concurrently: the messages of a worker are its master's sign of life too.
             runner.register_message(CLOSE, self._close, concurrent=True)
+            runner.register_message(NEW_TERMS, self._hear_of_new_terms)
 
     def is_done(self, users: int) -> bool:
         """Whether that many visits of this run have ended. Asked where the shape is."""
@@ -114,11 +96,18 @@ class Load:
             who = Who(options.city, tuple(tag for tag in options.tags_of_users.split(",") if tag))
             try:
                 self.crowd = Crowd(stage, Accounts(self._tokens, stage.mark, worker, stage.shares, who), worker)
+                self.tills = self._tills(self.crowd, worker) if self.crowd.plan.shop_part else None
             except DropwaveError as error:
                 self._refused = stage.mark
                 refuse(self._environment, error)
                 return None
         return self.crowd
+
+    def _tills(self, crowd: Crowd, worker: int) -> Tills:
+        """Connections of their own: a till is no user's phone."""
+        environment = self._environment
+        client = session_of(environment.host or "", TILL_ANSWER_S, environment.events.request, CONNECTIONS)
+        return Tills(client, crowd, self._tokens, worker)
 
     def _start(self, environment: Environment, **_rest: Any) -> None:
         """Of every run; there may be several in one process, from the web page. Where the umpire is."""
@@ -132,6 +121,10 @@ class Load:
             raise gevent.GreenletExit from None  # of the greenlet that starts it
         if environment.shape_class is None and not options.run_time:
             gevent.spawn_later(WITHOUT_SHAPE_S, stop, environment)
+
+    def _hear_of_new_terms(self, msg: Message, **_rest: Any) -> None:
+        if self.crowd is not None and self.crowd.stage.mark == msg.data:
+            self.crowd.book.sales.has_new_terms = True
 
     def _close(self, environment: Environment, msg: Message, **_rest: Any) -> None:
         """The master wants the book of the run of that mark; it is empty where no user had come here yet."""
@@ -159,6 +152,7 @@ def planned(environment: Environment) -> Plan:
         "stock": options.stock or None,
         "countdown_s": options.opens_in or None,
         "pause_s": options.pause if options.pause >= 0 else None,
+        "shop_part": options.shops if options.shops >= 0 else None,
     }
     return plan._replace(**{name: value for name, value in changes.items() if value is not None})
 

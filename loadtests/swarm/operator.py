@@ -80,7 +80,9 @@ def trust() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
-def session_of(host: str, within_s: float) -> FastHttpSession:
-    """A client of its own, whose requests nobody counts."""
-    limits: dict[str, Any] = {"network_timeout": within_s, "connection_timeout": ANSWER_S, "concurrency": 1}
-    return FastHttpSession(host, EventHook(), None, insecure=False, ssl_context_factory=trust, **limits)
+def session_of(
+    host: str, within_s: float, counts: EventHook | None = None, connections: int = 1
+) -> FastHttpSession:  # fmt: skip
+    """A client of its own, whose requests nobody counts where nobody is named."""
+    limits: dict[str, Any] = {"network_timeout": within_s, "connection_timeout": ANSWER_S, "concurrency": connections}
+    return FastHttpSession(host, counts or EventHook(), None, insecure=False, ssl_context_factory=trust, **limits)

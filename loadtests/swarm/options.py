@@ -16,6 +16,12 @@ def add_options(parser: LocustArgumentParser) -> None:
         help="Seconds of countdown of the run's own wave, once all users have come. 0: as the shape has it",
     )
     add("--pause", type=float, default=-1.0, help="Mean seconds between two visits of a soak. -1: as the shape has it")
+    add(
+        "--shops",
+        type=float,
+        default=-1.0,
+        help="Part of the winners who go on to shops with what they won, 0 to 1. -1: as the shape has it",
+    )
     add("--city", default="", help="City in the users' tokens, where the campaign asks for one")
     add("--tags-of-users", default="", help="Tags in the users' tokens, with commas between them")
     add(

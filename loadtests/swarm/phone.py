@@ -1,31 +1,18 @@
-"""What a user's client asks over HTTP. Each answer is counted in locust's statistics under its code."""
+"""What a user's client asks over HTTP."""
 
 import json
 import time
-from collections.abc import Callable
 from typing import Any, Final
 
 from locust.contrib.fasthttp import FastHttpSession, ResponseContextManager
-from locust.exception import StopUser
 
-from loadtests.swarm.answers import (
-    EXPECTED,
-    NEW,
-    NO_ANSWER,
-    REPEATED,
-    Told,
-    read_answer,
-    read_claim,
-    read_claim_answer,
-)
+from loadtests.swarm.answers import EXPECTED, NEW, REPEATED, Told, read_claim, read_claim_answer
 from loadtests.swarm.book import Asking, Standing
-from loadtests.swarm.load import Crowd
+from loadtests.swarm.crowd import Crowd
+from loadtests.swarm.line import Line, flaw, read
 
 _FINE: Final = EXPECTED | {NEW, REPEATED, "ok"}
 """What is no failure of the run; contradictions are found by the book."""
-
-Hear = Callable[[ResponseContextManager], tuple[str, str]]
-"""Reads an answer; under which name it is counted, and what is wrong with it (empty: nothing)."""
 
 
 class Phone:
@@ -33,7 +20,7 @@ class Phone:
 
     def __init__(self, client: FastHttpSession, crowd: Crowd) -> None:
         self.page: dict[str, Any] = {}
-        self._client = client
+        self._line = Line(client, crowd)
         self._crowd = crowd
         self._wave = f"/v1/waves/{crowd.stage.wave}"
         self._etag = ""
@@ -48,36 +35,36 @@ class Phone:
         sent_s = time.time()
 
         def hear(response: ResponseContextManager) -> tuple[str, str]:
-            told, members = _read(response)
+            told, members = read(response)
             if told.code == "ok":
                 self._clock_off_s = members["server_time_ms"] / 1000 - (sent_s + time.time()) / 2
-            return told.code, _flaw(told, response)
+            return told.code, flaw(told, response, _FINE)
 
-        self._ask("time", "GET", "/v1/time", hear)
+        self._line.ask("time", "GET", "/v1/time", hear)
 
     def look(self) -> None:
         """At the page of the wave, as a client that keeps it asks."""
 
         def hear(response: ResponseContextManager) -> tuple[str, str]:
-            told, members = _read(response)
+            told, members = read(response)
             if response.status_code == 200 and response.headers is not None:
                 self.page, self._etag = members, str(response.headers.get("etag", ""))
-            return "not changed" if response.status_code == 304 else told.code, _flaw(told, response)
+            return "not changed" if response.status_code == 304 else told.code, flaw(told, response, _FINE)
 
-        self._ask("page", "GET", self._wave, hear, {"If-None-Match": self._etag} if self._etag else {})
+        self._line.ask("page", "GET", self._wave, hear, {"If-None-Match": self._etag} if self._etag else {})
 
     def get_ticket(self, token: str) -> tuple[str, Told]:
         """A ticket for the wave; empty where the answer is another one."""
         tickets: list[str] = []
 
         def hear(response: ResponseContextManager) -> tuple[str, str]:
-            told, members = _read(response)
+            told, members = read(response)
             tickets.append(members["ticket"] if told.code == "ok" else "")
             answers.append(told)
-            return told.code, _flaw(told, response)
+            return told.code, flaw(told, response, _FINE)
 
         answers: list[Told] = []
-        self._ask("ticket", "POST", f"{self._wave}/tickets", hear, {"Authorization": f"Bearer {token}"})
+        self._line.ask("ticket", "POST", f"{self._wave}/tickets", hear, {"Authorization": f"Bearer {token}"})
         return tickets[0], answers[0]
 
     def claim(self, asking: Asking, authorization: str) -> Told:
@@ -87,59 +74,22 @@ class Phone:
         def hear(response: ResponseContextManager) -> tuple[str, str]:
             told = read_claim_answer(response.status_code, response.content)
             answers.append(told)
-            return told.code, self._crowd.book.hear(asking, told) or _flaw(told, response)
+            return told.code, self._crowd.book.hear(asking, told) or flaw(told, response, _FINE)
 
         offers: dict[str, Any] = {"offers": asking.offers} if len(asking.offers) > 1 else {"offer": asking.offers[0]}
         headers = {"Authorization": authorization, "Content-Type": "application/json"}
-        self._ask("claim", "POST", f"{self._wave}/claims", hear, headers, json.dumps(offers))
+        self._line.ask("claim", "POST", f"{self._wave}/claims", hear, headers, json.dumps(offers))
         return answers[0]
 
     def see_own_claims(self, standing: Standing, token: str) -> None:
         """Look at what one has claimed; the book compares."""
 
         def hear(response: ResponseContextManager) -> tuple[str, str]:
-            told, members = _read(response)
+            told, members = read(response)
             if told.code != "ok":
-                return told.code, _flaw(told, response)
+                return told.code, flaw(told, response, _FINE)
             return told.code, self._crowd.book.see_own_claims(
                 standing, [read_claim(each) for each in members["claims"]]
             )
 
-        self._ask("own claims", "GET", f"{self._wave}/claims", hear, {"Authorization": f"Bearer {token}"})
-
-    def _ask(
-        self,
-        kind: str,
-        method: str,
-        path: str,
-        hear: Hear,
-        headers: dict[str, str] | None = None,
-        body: str | None = None,
-    ) -> None:
-        crowd = self._crowd
-        if crowd.is_closing:
-            raise StopUser
-        crowd.under_way += 1
-        try:
-            with self._client.request(method, path, data=body, headers=headers, catch_response=True) as response:
-                name, flaw = hear(response)
-                response.request_meta.update(request_type=kind, name=name)
-                if flaw:
-                    response.failure(flaw)
-                else:
-                    response.success()
-        finally:
-            crowd.under_way -= 1
-
-
-def _read(response: ResponseContextManager) -> tuple[Told, dict[str, Any]]:
-    return read_answer(response.status_code, response.content)
-
-
-def _flaw(told: Told, response: ResponseContextManager) -> str:
-    """What is wrong with an answer that the book has nothing against."""
-    if told.code in _FINE:
-        return ""
-    if told.code == NO_ANSWER:
-        return f"no answer: {getattr(response, 'error', '') or 'the connection ended'}"
-    return f"{told.code}: {told.detail}" if told.detail else told.code
+        self._line.ask("own claims", "GET", f"{self._wave}/claims", hear, {"Authorization": f"Bearer {token}"})

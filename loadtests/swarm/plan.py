@@ -26,5 +26,12 @@ class Plan(NamedTuple):
     """Mean pause between two looks at the page of the wave."""
     pause_s: float = 2.0
     """Mean pause between two visits, where the plan renews."""
+    shop_part: float = 0.0
+    """Of those who were granted: go on to shops with what they won."""
+    shop_delay_s: float = 1.0
+    """Mean time between a claim and the shop."""
+    worse_after_s: float = 0.5
+    """Behind the opening of a wave of the run's own, where winners go on to shops: from then on its offers have fewer
+    stores, half the discount and twice the spend. What was claimed before has to be honoured as it was promised."""
     renews: bool = False
     """Whether who is done becomes somebody else. Else they go on looking at the page, as a crowd does."""

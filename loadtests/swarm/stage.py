@@ -18,6 +18,13 @@ PUT_S: Final = 20.0
 """The steward puts a wave within a second; past this something is broken."""
 _LOOK_S: Final = 0.1
 _OFFERS: Final = ("ten", "five")
+MERCHANT_OF_ITS_OWN: Final = "-m"
+"""Behind the name of the run's own campaign: no other campaign has its merchant and its stores."""
+WITH_OFFERS: Final = "-s1"
+TAKEN_AWAY: Final = "-s2"
+"""A store whose offers `worsen` ends."""
+WITHOUT_OFFERS: Final = "-s3"
+"""Of the same merchant; takes none of its vouchers but the one that nobody can claim."""
 
 
 class Stage(NamedTuple):
@@ -48,6 +55,13 @@ def put_own_wave(operator: Operator, mark: str, plan: Plan) -> tuple[str, tuple[
     return wave, _OFFERS
 
 
+def worsen(operator: Operator, wave: str, plan: Plan, opens_ms: int) -> None:
+    """Worse terms for whoever claims from now on. Raises OperatorRefused."""
+    opens_at = datetime.fromtimestamp(opens_ms / 1000, UTC)
+    worse = _document(wave, plan.stock, opens_at, is_worse=True)
+    operator.put(f"/v1/ops/campaigns/{wave}?reason=load-test", worse)
+
+
 def look(operator: Operator, wave: str, within_s: float) -> Seen:
     """The wave as operators see it, once it is in the hot store: one that was just put takes a moment."""
     ends_s = time.monotonic() + within_s
@@ -65,9 +79,12 @@ def look(operator: Operator, wave: str, within_s: float) -> Seen:
         gevent.sleep(_LOOK_S)
 
 
-def _document(campaign: str, stock: int, opens_at: datetime) -> dict[str, Any]:
+def _document(campaign: str, stock: int, opens_at: datetime, *, is_worse: bool = False) -> dict[str, Any]:
     first, second = _OFFERS
-    common = {"kind": "threshold", "stores": "all"}
+    stores = [campaign + WITH_OFFERS] if is_worse else [campaign + WITH_OFFERS, campaign + TAKEN_AWAY]
+    common = {"kind": "threshold", "stores": stores}
+    shop = {"title": "A shop", "merchant": campaign + MERCHANT_OF_ITS_OWN, "city": "武汉"}
+    part = 2 if is_worse else 1
     return {
         "campaign": campaign,
         "title": "Load test",
@@ -76,10 +93,10 @@ def _document(campaign: str, stock: int, opens_at: datetime) -> dict[str, Any]:
         "sandbox": True,
         "limits": [{"max": 1, "per": "campaign"}],
         "validity": {"days_after_claim": 7},
-        "stores": {"s-1": {"title": "A shop", "merchant": "m-1", "city": "武汉"}},
+        "stores": dict.fromkeys([*stores, campaign + WITHOUT_OFFERS], shop),
         "offers": [
-            common | {"id": first, "title": "Ten off", "face": 1000, "min_spend": 3000},
-            common | {"id": second, "title": "Five off", "face": 500, "min_spend": 1500},
+            common | {"id": first, "title": "Ten off", "face": 1000 // part, "min_spend": 3000 * part},
+            common | {"id": second, "title": "Five off", "face": 500 // part, "min_spend": 1500 * part},
         ],
         "waves": [
             {

@@ -7,6 +7,7 @@ from typing import Any, Final
 from loadtests.swarm import contradictions as kinds
 from loadtests.swarm.book import Book
 from loadtests.swarm.contradictions import Contradictions
+from loadtests.swarm.receipts import Sales
 
 CODES_PER_PART: Final = 5_000
 """Of a book in one message to the master: some 200 kB."""
@@ -36,6 +37,7 @@ def parts_of(book: Book, checks: Checks) -> Iterator[dict[str, Any]]:
         "sampled": len(book.winners.kept) + len(book.losers.kept),
         "shown": checks.shown,
         "silent": checks.silent,
+        "sales": book.sales.as_row(),
         "ended": True,
     }
 
@@ -45,6 +47,7 @@ class Tally:
 
     def __init__(self) -> None:
         self.wrong = Contradictions()
+        self.sales = Sales(self.wrong)
         self.given: dict[str, int] = {}
         """Different codes told, by offer."""
         self.answers: Counter[str] = Counter()
@@ -84,6 +87,7 @@ class Tally:
         self.shown += part["shown"]
         self.sampled += part["sampled"]
         self.silent += part["silent"]
+        self.sales.add_row(part["sales"])
 
 
 def _moment(row: tuple[int, str]) -> tuple[int, str]:

@@ -16,20 +16,23 @@ from locust.runners import LocalRunner, MasterRunner
 from engine.errors import CannotRun, DropwaveError
 from loadtests.swarm.accounts import Tokens
 from loadtests.swarm.checking import CHECK_S
+from loadtests.swarm.crowd import UNDER_WAY_S
 from loadtests.swarm.operator import Operator
 from loadtests.swarm.plan import Plan
-from loadtests.swarm.stage import PUT_S, Stage, look, put_own_wave
+from loadtests.swarm.receipts import Sums
+from loadtests.swarm.stage import MERCHANT_OF_ITS_OWN, PUT_S, Stage, look, put_own_wave, worsen
+from loadtests.swarm.statement import read_sums
 from loadtests.swarm.tally import Tally
-from loadtests.swarm.verdict import BROKEN, KEPT, NOT_KNOWN, Seen, Verdict, judge
+from loadtests.swarm.verdict import BROKEN, KEPT, NOT_KNOWN, Booked, Seen, Verdict, judge
 
 CLOSE: Final = "dropwave close the book"
 """The message to workers that ends a run."""
 BOOK: Final = "dropwave book"
 """A worker's answer, in parts."""
+NEW_TERMS: Final = "dropwave new terms"
+"""To workers: the terms of the run of that mark have been replaced."""
 VISITS: Final = "dropwave visits"
 """From a worker whose users have all ended their visits."""
-UNDER_WAY_S: Final = 20.0
-"""For requests under way at the end: longer than a user waits for an answer."""
 HAND_IN_S: Final = UNDER_WAY_S + CHECK_S + 10.0
 """For the books of all workers."""
 _LOOK_S: Final = 0.05
@@ -55,6 +58,8 @@ class Umpire:
         self._tally = Tally()
         self._stage: Stage
         self._before: Seen
+        self._booked: Sums | None = None
+        """By the statement before the run, where winners go on to shops."""
 
     def start(self, plan: Plan) -> dict[str, Any]:
         """Puts or finds the wave; what every worker has to know. Raises DropwaveError where there can be no run."""
@@ -73,6 +78,11 @@ class Umpire:
         offers = offers or tuple(self._before.stock)
         workers = 1 if isinstance(self._environment.runner, LocalRunner) else options.shares
         self._stage = Stage(mark, wave, offers, not options.wave, workers, seed, plan._asdict())
+        self._booked = self._read_sums(operator) if plan.shop_part else None
+        if plan.shop_part and self._stage.is_own:
+            now_ms = operator.get("/v1/time")["server_time_ms"]
+            wait_s = max(0.0, (self._before.opens_ms - now_ms) / 1000 + plan.worse_after_s)
+            gevent.spawn_later(wait_s, self._worsen, self._stage, plan)
         units = ", ".join(f"{self._before.stock.get(offer, 0):,} of {offer}" for offer in offers)
         _say(f"wave {wave} at {self._environment.host}: {units}")
         self.is_over = False
@@ -100,15 +110,36 @@ class Umpire:
     def _judge(self) -> Verdict:
         missing = self._collect()
         after, audit = None, None
+        booked = None if self._booked is None else Booked(self._booked, None, self._stage.is_own)
         try:
             operator = self._operator()
             after = look(operator, self._stage.wave, PUT_S)
+            if booked is not None:
+                booked = booked._replace(after=self._read_sums(operator))
             audit = operator.audit(self._stage.wave)
             if self._stage.is_own:
                 operator.act(self._stage.wave, "close", "load-test")
         except DropwaveError as error:
             missing.append(f"no audit: {error}" if audit is None else f"the wave could not be closed: {error}")
-        return judge(self._tally, self._before, after, audit, missing)
+        return judge(self._tally, self._before, after, audit, missing, booked)
+
+    def _read_sums(self, operator: Operator) -> Sums:
+        """The statement of the campaign."""
+        campaign = self._before.campaign
+        return read_sums(operator, campaign, campaign + MERCHANT_OF_ITS_OWN if self._stage.is_own else "")
+
+    def _worsen(self, stage: Stage, plan: Plan) -> None:
+        """Terms become worse while the run goes on: what was claimed before has to stay as it was promised."""
+        if self.is_over or stage is not self._stage:
+            return
+        try:
+            worsen(self._operator(), stage.wave, plan, self._before.opens_ms)
+        except DropwaveError as error:
+            _warn(f"the terms stay as they are, so P8 is put to the test by them alone: {error}")
+        else:
+            assert self._environment.runner is not None
+            self._environment.runner.send_message(NEW_TERMS, stage.mark)
+            _say("the terms are worse from now on: fewer stores, half the discount, twice the spend")
 
     def _collect(self) -> list[str]:
         """Have the books handed in; which workers did not, a line each."""
@@ -146,6 +177,9 @@ class Umpire:
         _say(
             "claims were answered: " + (", ".join(f"{code} {count:,}" for code, count in told.items()) or "not at all")
         )
+        sales = self._tally.sales
+        if sales.answers:
+            _say("tills were answered: " + ", ".join(f"{what} {many:,}" for what, many in sales.answers.most_common()))
         for line in verdict.not_known:
             _warn(f"not known: {line}")
         for line in verdict.broken:
@@ -157,7 +191,8 @@ class Umpire:
         self._environment.process_exit_code = worst or None
         options = self._environment.parsed_options
         if options is not None and options.verdict_file:
-            written = {"wave": self._stage.wave, "verdict": verdict.word, "answers": told, **verdict._asdict()}
+            answers = {"answers": told, "tills": dict(sales.answers)}
+            written = {"wave": self._stage.wave, "verdict": verdict.word, **answers, **verdict._asdict()}
             Path(options.verdict_file).write_text(json.dumps(written, ensure_ascii=False, indent=2) + "\n", "utf-8")
 
 

@@ -7,9 +7,14 @@ from locust import task
 from locust.contrib.fasthttp import FastHttpUser
 from locust.exception import StopUser
 
+from loadtests.swarm.accounts import Account
+from loadtests.swarm.crowd import Crowd
+from loadtests.swarm.line import Line
 from loadtests.swarm.load import Load
 from loadtests.swarm.operator import trust
 from loadtests.swarm.phone import Phone
+from loadtests.swarm.receipts import Receipts
+from loadtests.swarm.shopping import Shopping
 from loadtests.swarm.visit import Visit
 
 _LOOKS_ON: int = 3
@@ -41,6 +46,7 @@ class Claimant(FastHttpUser):
         visit = Visit(phone, crowd, account, draw)
         try:
             visit.make()
+            self._go_shopping(load, crowd, account, visit, draw)
         finally:
             load.end_visit(crowd, visit.standing)
         while not crowd.plan.renews:
@@ -48,3 +54,11 @@ class Claimant(FastHttpUser):
             phone.look()
         if crowd.plan.pause_s:
             gevent.sleep(draw.expovariate(1 / crowd.plan.pause_s))
+
+    def _go_shopping(self, load: Load, crowd: Crowd, account: Account, visit: Visit, draw: random.Random) -> None:
+        """With what the visit came to, where the plan has that."""
+        claim = visit.standing.granted
+        if claim is None or load.tills is None or draw.random() >= crowd.plan.shop_part:
+            return
+        receipts = Receipts(account.name, claim, crowd.book.sales)
+        Shopping(Line(self.client, crowd), crowd, load.tills, receipts, account, draw).make()

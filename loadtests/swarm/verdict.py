@@ -6,6 +6,7 @@ from engine.domain.verdict import PROMISES
 from loadtests.swarm import contradictions as kinds
 from loadtests.swarm.answers import UNDECIDED, instant_ms
 from loadtests.swarm.contradictions import Contradictions
+from loadtests.swarm.receipts import Sales, Sums
 from loadtests.swarm.tally import Tally
 
 KEPT: Final = 0
@@ -22,6 +23,7 @@ class Seen(NamedTuple):
     stock: dict[str, int]
     left: dict[str, int | None]
     claimed: dict[str, int | None]
+    campaign: str = ""
 
     @classmethod
     def of(cls, page: dict[str, Any]) -> "Seen":
@@ -33,7 +35,17 @@ class Seen(NamedTuple):
             {offer["id"]: offer["stock"] for offer in offers},
             {offer["id"]: offer["left"] for offer in offers},
             {offer["id"]: offer["claimed"] for offer in offers},
+            page["campaign"],
         )
+
+
+class Booked(NamedTuple):
+    """What the installation's statement has of the campaign: before the run, and after it (None: it was not told)."""
+
+    before: Sums
+    after: Sums | None
+    is_own: bool
+    """Whether nobody but this run has vouchers of the campaign."""
 
 
 class Verdict(NamedTuple):
@@ -54,9 +66,19 @@ class Verdict(NamedTuple):
         return {BROKEN: "BROKEN", NOT_KNOWN: "NOT KNOWN", KEPT: "KEPT"}[self.status]
 
 
-def judge(tally: Tally, before: Seen, after: Seen | None, audit: dict[str, Any] | None, missing: list[str]) -> Verdict:
-    """`missing`: what else could not be had, a line each (books of workers that are gone, say)."""
+def judge(
+    tally: Tally,
+    before: Seen,
+    after: Seen | None,
+    audit: dict[str, Any] | None,
+    missing: list[str],
+    booked: Booked | None = None,
+) -> Verdict:
+    """`missing`: what else could not be had, a line each (books of workers that are gone, say). `booked`: where winners
+    were to go on to shops."""
     wrong = Contradictions()
+    if booked is not None and booked.after is not None:
+        _hold_against_statement(wrong, tally.sales, booked.after.minus(booked.before), is_own=booked.is_own)
     if after is not None:
         _hold_against(wrong, tally, before, after)
     broken = [*tally.wrong.lines(), *wrong.lines(), *_findings(audit, held=False)]
@@ -65,7 +87,12 @@ def judge(tally: Tally, before: Seen, after: Seen | None, audit: dict[str, Any] 
         not_known.append("no claim was decided, so nothing was put to the test")
     if tally.silent:
         not_known.append(f"the own claims of {tally.silent:,} users could not be looked at in time")
-    return Verdict(tuple(broken), tuple(not_known), (*_looked_at(tally), *_findings(audit, held=True, unknown=True)))
+    if booked is not None and not tally.sales.sums.redemptions:
+        not_known.append("no voucher was redeemed, so P8 was not put to the test")
+    looked_at = [*_looked_at(tally), *_findings(audit, held=True, unknown=True)]
+    if booked is not None:
+        looked_at += _shops(tally.sales, booked, is_kept=not any(line.startswith("P8") for line in broken))
+    return Verdict(tuple(broken), tuple(not_known), tuple(looked_at))
 
 
 def _hold_against(wrong: Contradictions, tally: Tally, before: Seen, after: Seen) -> None:
@@ -86,6 +113,39 @@ def _hold_against(wrong: Contradictions, tally: Tally, before: Seen, after: Seen
     for moment in (tally.first_ms, tally.last_ms):
         if moment is not None and not after.opens_ms <= moment[0] < after.closes_ms:
             wrong.add(kinds.OUTSIDE, moment[1])
+
+
+def _hold_against_statement(wrong: Contradictions, told: Sales, booked: Sums, *, is_own: bool) -> None:
+    """Requests whose answer nobody got may stand in it or not; of a campaign of others there are more in it."""
+    for name in ("redemptions", "given_back", "refunded"):
+        mine, theirs = getattr(told.sums, name), getattr(booked, name)
+        example = f"{name}: {mine:,} told, {theirs:,} in the statement"
+        if mine > theirs:
+            wrong.add(kinds.NOT_BOOKED, example, mine - theirs)
+        elif is_own and theirs > mine + told.open:
+            wrong.add(kinds.BOOKED_UNTOLD, example, theirs - mine - told.open)
+    if is_own and not told.open:
+        for name in ("discount", "taken_back"):
+            mine, theirs = getattr(told.sums, name), getattr(booked, name)
+            if mine != theirs:
+                example = f"{name}: {mine:,} told, {theirs:,} in the statement"
+                wrong.add(kinds.OTHER_SUMS, example, abs(mine - theirs))
+
+
+def _shops(told: Sales, booked: Booked, *, is_kept: bool) -> list[str]:
+    sums = told.sums
+    lines = [
+        f"shops: {told.errands:,} vouchers taken there, {told.crowds:,} of them to all tills of a store at once;"
+        f" {sums.redemptions:,} redemptions for {sums.discount:,} minor units, {told.replaced:,} of them by terms that"
+        f" had been replaced; {sums.given_back:,} refunds gave the voucher back, {sums.refunded:,} did not;"
+        f" {told.open:,} requests that nobody knows of"
+    ]
+    if told.unusable:
+        lines.append(f"shops: {told.unusable:,} vouchers that could not be used there now")
+    if is_kept and sums.redemptions and booked.after is not None:
+        agrees = "has the same" if booked.is_own else "has them"
+        lines.append(f"P8 {PROMISES['P8']}: kept: each once, by the terms of its claim; the statement {agrees}")
+    return lines
 
 
 def _findings(audit: dict[str, Any] | None, *, held: bool, unknown: bool = False) -> list[str]:

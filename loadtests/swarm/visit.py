@@ -8,7 +8,7 @@ import gevent
 from loadtests.swarm.accounts import Account
 from loadtests.swarm.answers import OPEN, Told, instant_ms
 from loadtests.swarm.book import Asking, Standing
-from loadtests.swarm.load import Crowd
+from loadtests.swarm.crowd import Crowd
 from loadtests.swarm.phone import Phone
 
 TRIES_MAX: Final = 40

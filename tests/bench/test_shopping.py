@@ -1,4 +1,4 @@
-"""Redemptions in the bench: a real installation with settled vouchers, tills at a fixed rate, and what the ledger has."""
+"""Redemptions in the bench: settled vouchers in a real installation, tills at a fixed rate, and what the ledger has."""
 
 import json
 import os

@@ -208,6 +208,6 @@ def test_answers_are_read_as_they_are() -> None:
     assert (busy.code, busy.is_final, busy.retry_after_ms) == ("busy", False, 350)
     body = (
         b'{"claim": {"id": "c-1", "wave": "w", "offer": "a", "claimed_at": "1970-01-01T08:00:01.000+08:00",'
-        b' "vouchers": [{"code": "CODE1"}]}}'
+        b' "terms": {"version": 1, "hash": "ab"}, "vouchers": [{"code": "CODE1"}]}}'
     )
-    assert read_claim_answer(201, body) == granted()
+    assert read_claim_answer(201, body) == granted(claim=CLAIM._replace(terms="1 ab"))

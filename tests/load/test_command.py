@@ -29,5 +29,5 @@ def test_the_web_page_and_workers_are_not_headless() -> None:
 
 
 def test_what_is_no_shape() -> None:
-    with pytest.raises(UsageError, match="name one of drop, smoke, soak"):
+    with pytest.raises(UsageError, match="name one of drop, shop, smoke, soak"):
         command("", [], "")

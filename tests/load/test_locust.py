@@ -174,8 +174,9 @@ async def crooked_gateway(shop: Drop) -> AsyncIterator[str]:
             await runner.cleanup()
 
 
-async def test_how_runs_of_the_smoke_shape_end(shop: Drop, tmp_path: Path, started: Started) -> None:
-    """With two workers and every promise kept; with promises broken on purpose; and one that cannot begin.
+async def test_how_short_runs_end(shop: Drop, tmp_path: Path, started: Started) -> None:
+    """With two workers and every promise kept; with promises broken on purpose; one that cannot begin; and one that
+    goes on into shops.
 
     Together, because most of a run is waiting.
     """
@@ -187,9 +188,13 @@ async def test_how_runs_of_the_smoke_shape_end(shop: Drop, tmp_path: Path, start
             "smoke", "-u", "6", "-r", "100", "--stock", "4"
         )
         refused = await Run(shop, tmp_path / "refused", started).start("smoke", "--wave", "nowhere")
-        ended = await asyncio.gather(kept.end(), broken.end(), refused.end())
+        shopped = await Run(shop, tmp_path / "shopped", started).start(
+            "shop", *two_workers(), "-u", "12", "-r", "100", "--stock", "10", "--opens-in", "1"
+        )
+        ended = await asyncio.gather(kept.end(), broken.end(), refused.end(), shopped.end())
     await was_kept(shop, kept, ended[0])
     was_broken(broken, ended[1])
+    await was_honoured(shop, shopped, ended[3])
     assert (refused.process.returncode, ended[2]) == (3, {})
     assert f"cannot run: GET {shop.url}/v1/ops/waves/nowhere: unknown_wave" in refused.said
     assert "Traceback" not in refused.said
@@ -207,6 +212,29 @@ async def was_kept(shop: Drop, run: Run, verdict: dict[str, Any]) -> None:
     assert {account.split("-")[2] for account in accounts} <= {"0", "1"}
     assert "claims told, by worker: 0: " in run.said
     assert shop.settings.secret not in run.said
+
+
+async def was_honoured(shop: Drop, run: Run, verdict: dict[str, Any]) -> None:
+    """Every winner's voucher was used, at tills that no other worker has, under terms that have become worse."""
+    assert run.process.returncode == 0, run.said
+    assert (verdict["verdict"], verdict["broken"], verdict["not_known"]) == ("KEPT", [], []), run.said
+    assert "the terms are worse from now on" in run.said
+    (shops,) = [line for line in verdict["looked_at"] if line.startswith("shops: ")]
+    assert shops.startswith("shops: 10 vouchers taken there, ")
+    assert any(line.startswith("P8 what was claimed is honoured in shops: kept") for line in verdict["looked_at"])
+    connection = await asyncpg.connect(shop.settings.database_url)
+    try:
+        steps = await connection.fetch(
+            "select kind, code, request_no, store from voucher_steps join campaigns using (campaign_no) where id = $1",
+            verdict["wave"],
+        )
+    finally:
+        await connection.close()
+    redeemed = [step for step in steps if step["kind"] == "redeem"]
+    assert f" {len(redeemed):,} redemptions for " in shops
+    assert len({step["code"] for step in redeemed}) == 10
+    assert sum(count for what, count in verdict["tills"].items() if what == "redeem done") == len(redeemed)
+    assert {step["request_no"].split("-")[2] for step in redeemed} == {"0", "1"}
 
 
 def was_broken(run: Run, verdict: dict[str, Any]) -> None:
