@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from engine.gateway.framing import flaw_of
-from engine.gateway.lane.plain import PlainReader
+from engine.gateway.lane.plain import _HEAD_BYTES_MAX, _HEADS_MAX, PlainReader
 
 BODY = b'{"offer":"a"}'
 WHOLE = (
@@ -49,6 +49,8 @@ ODDITIES = [
     b" X: 1\r\n",
     b"Sec-WebSocket-Key1: 1\r\n",
     b"Authorization: Ticket other\r\n",
+    b"Authorization: \r\n",
+    b"authorization: x\r\n",
     b"\r\n",
     b"\r\n\r\n",
     b"0\r\n\r\n",
@@ -121,8 +123,12 @@ READER = PlainReader(8190, 64)
 @example(WHOLE[:-1])
 @example(WHOLE.replace(b"HTTP/1.1", b"HTTP/1.0"))
 @example(WHOLE.replace(b"Content-Length: 13\r\n", b"Transfer-Encoding: chunked\r\n"))
+@example(PAGE + b"\r\nAuthorization: Ticket x\r\n\r\n\r\n")
+@example(WHOLE.replace(b"Content-Length: 13\r\n\r\n", b"\r\nContent-Length: 13\r\n\r\n"))
+@example(WHOLE + b"\r\n\r\n")
 def test_what_is_plain_is_the_same_to_aiohttp(data: bytes) -> None:
     plain = READER.read(data, data.find(b" ") + 1)
+    assert plain == PlainReader(8190, 64).read(data, data.find(b" ") + 1), "whatever it has read before"
     if plain is None:
         return
     with closing(asyncio.new_event_loop()) as loop:
@@ -130,10 +136,11 @@ def test_what_is_plain_is_the_same_to_aiohttp(data: bytes) -> None:
     assert flaw_of(message) is None
     assert message.version == HttpVersion11
     assert (message.should_close, message.chunked, message.upgrade, message.compression) == (False, False, False, None)
-    target, headers, own_body = plain
-    assert (message.path.encode(), body) == (target, own_body)
-    assert {name.lower(): value for name, value in message.headers.items()} == headers
+    head, authorization, own_body = plain
+    assert (message.path.encode(), body) == (head.target, own_body)
+    headers = {name.lower(): value for name, value in message.headers.items()}
     assert len(message.headers) == len(headers)
+    assert (headers.pop("authorization", ""), headers) == (authorization, head.headers)
     assert READER.read(data, data.find(b" ") + 1) is not None, "nothing is left of a request for the next one"
 
 
@@ -147,7 +154,39 @@ def test_the_plain_ones_are_plain() -> None:
     ):
         plain = READER.read(data, data.find(b" ") + 1)
         assert plain is not None
-        assert plain[1]["host"] == "t"
+        assert plain[0].headers["host"] == "t"
+
+
+AUTHORIZATIONS = st.one_of(
+    st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E)).map(str.encode),
+    st.binary(max_size=6),
+    st.sampled_from([b"Ticket abc ", b" Ticket abc", b"Ticket\tabc", b"Ticket abc\r\n x", b"a\r\n\r\n", b"a\nX: 1"]),
+)
+
+
+@settings(max_examples=200)
+@given(st.sampled_from([b"Authorization", b"authorization", b"AUTHORIZATION"]), AUTHORIZATIONS, st.booleans())
+@example(b"Authorization", b"x" * 8_100, True)
+def test_a_head_that_was_read_is_read_alike_around_another_value(name: bytes, value: bytes, is_last: bool) -> None:
+    """By a reader that knows its head, and by one that does not."""
+    line = b"Authorization: Ticket abc\r\n"
+    known = WHOLE.replace(line, b"").replace(b"\r\n\r\n", b"\r\n" + line + b"\r\n") if is_last else WHOLE
+    known = known.replace(b"Authorization", name)
+    knowing = PlainReader(8190, 64)
+    assert knowing.read(known, 5) is not None
+    data = known.replace(b"Ticket abc", value)
+    assert knowing.read(data, 5) == PlainReader(8190, 64).read(data, 5)
+
+
+def test_no_more_heads_are_remembered_than_there_is_room_for() -> None:
+    reader = PlainReader(8190, 64)
+    for number in range(3 * _HEADS_MAX):
+        assert reader.read(WHOLE.replace(b"Host: t", b"Host: t\r\nUser-Agent: %d" % number), 5) is not None
+        assert len(reader._heads) <= _HEADS_MAX
+    known = len(reader._heads)
+    for odd in (b"X-Request-Id: own", b"X: " + b"y" * _HEAD_BYTES_MAX):
+        assert reader.read(WHOLE.replace(b"Host: t", b"Host: t\r\n" + odd), 5) is not None
+    assert len(reader._heads) == known
 
 
 def test_what_is_refused_leaves_nothing_behind() -> None:
@@ -156,3 +195,13 @@ def test_what_is_refused_leaves_nothing_behind() -> None:
             READER.read(data, 4)
             assert READER.read(WHOLE, 5) is not None
             assert READER.read(PAGE, 4) is not None
+
+
+def test_what_looks_like_a_header_within_a_body_is_none() -> None:
+    head, body = WHOLE.replace(b"Authorization: Ticket abc\r\n", b""), b"\r\nAuthorization: x\r\nX: y\r\n\r\n"
+    head = head.replace(b"Content-Length: 13", b"Content-Length: 30")[: -len(BODY)]
+    reader = PlainReader(8190, 64)
+    plain = reader.read(head + body.ljust(30), 5)
+    assert plain is not None
+    assert plain[1:] == ("", body.ljust(30))
+    assert reader.read(head + body + b" " * 30, 5) is None

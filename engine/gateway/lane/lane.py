@@ -13,7 +13,7 @@ from engine.gateway.answer import Heading
 from engine.gateway.aside import Aside, Listener
 from engine.gateway.endpoints import Endpoints
 from engine.gateway.forwarded import Forwarded
-from engine.gateway.lane.plain import PlainReader
+from engine.gateway.lane.plain import Head, PlainReader
 from engine.gateway.load import Load
 from engine.gateway.parts import GatewayParts
 from engine.gateway.rates import Rates
@@ -75,44 +75,45 @@ class Lane:
             asker.left()
             return False
 
-    def _take_post(self, asker: Asker, target: bytes, headers: dict[str, str], body: bytes) -> bool:
+    def _take_post(self, asker: Asker, head: Head, authorization: str, body: bytes) -> bool:
         if len(body) > self._body_bytes_max:
             return False
+        target = head.target
         if not target.endswith(_CLAIMS):
-            return target.endswith(_TICKETS) and self._take_ticket(asker, target, headers)
+            return target.endswith(_TICKETS) and self._take_ticket(asker, head, authorization)
         wave = target[_PATH : -len(_CLAIMS)].decode()
         if self._board.wave(wave) is None:
             return False
-        heading = _heading_of(headers, asker.address, "POST", "/v1/waves/{wave}/claims")
-        if self._is_refused(asker, headers, "claim", heading):
+        heading = _heading_of(head, authorization, asker.address, "POST", "/v1/waves/{wave}/claims")
+        if self._is_refused(asker, head, "claim", heading):
             return True
         asker.begun("claim", heading, self._load)
         self._claims.begin(wave, heading, body, asker.presence, asker)
         return True
 
-    def _take_ticket(self, asker: Asker, target: bytes, headers: dict[str, str]) -> bool:
-        wave = target[_PATH : -len(_TICKETS)].decode()
+    def _take_ticket(self, asker: Asker, head: Head, authorization: str) -> bool:
+        wave = head.target[_PATH : -len(_TICKETS)].decode()
         if self._board.wave(wave) is None:
             return False
-        heading = _heading_of(headers, asker.address, "POST", "/v1/waves/{wave}/tickets")
-        if not self._is_refused(asker, headers, "ticket", heading):
+        heading = _heading_of(head, authorization, asker.address, "POST", "/v1/waves/{wave}/tickets")
+        if not self._is_refused(asker, head, "ticket", heading):
             asker.begun("ticket", heading, self._load)
             self._aside.wait_for(self._tickets.answer(wave, heading), heading, asker)
         return True
 
-    def _take_page(self, asker: Asker, target: bytes, headers: dict[str, str], body: bytes) -> bool:
-        live = None if body else self._board.wave(target[_PATH:].decode())
+    def _take_page(self, asker: Asker, head: Head, authorization: str, body: bytes) -> bool:
+        live = None if body else self._board.wave(head.target[_PATH:].decode())
         if live is None:
             return False
-        heading = _heading_of(headers, asker.address, "GET", "/v1/waves/{wave}")
-        if not self._is_refused(asker, headers, "status", heading):
+        heading = _heading_of(head, authorization, asker.address, "GET", "/v1/waves/{wave}")
+        if not self._is_refused(asker, head, "status", heading):
             asker.begun("status", heading, self._load)
             asker.answered(self._pages.page_of(live, heading))
         return True
 
-    def _is_refused(self, asker: Asker, headers: dict[str, str], endpoint: str, heading: Heading) -> bool:
+    def _is_refused(self, asker: Asker, head: Head, endpoint: str, heading: Heading) -> bool:
         """Whether too much comes from this address or to this process, and has its answer. If not, it is counted."""
-        problem = self._address_refusal(headers, heading) if self._rates.counts_addresses else None
+        problem = self._address_refusal(head, heading) if self._rates.counts_addresses else None
         if problem is not None:
             endpoint = "connection"
         else:
@@ -123,18 +124,18 @@ class Lane:
         asker.answered(refuse(problem, heading.accept_language))
         return True
 
-    def _address_refusal(self, headers: dict[str, str], heading: Heading) -> Problem | None:
-        line = headers.get(self._forwarded_name)
+    def _address_refusal(self, head: Head, heading: Heading) -> Problem | None:
+        line = head.headers.get(self._forwarded_name)
         return self._rates.address(self._forwarded.client(heading.address, () if line is None else (line,)))
 
 
-def _heading_of(headers: dict[str, str], address: str, method: str, route: str) -> Heading:
+def _heading_of(head: Head, authorization: str, address: str, method: str, route: str) -> Heading:
     """As `requests.heading_of` makes one of aiohttp's requests."""
-    began_s, get = time.perf_counter(), headers.get
+    began_s, get = time.perf_counter(), head.headers.get
     request_id, traceparent = request_id_of(get("x-request-id", "")), get("traceparent", "")
     REQUEST_ID.set(request_id)
     return Heading(
-        authorization=get("authorization", ""),
+        authorization=authorization,
         content_type=get("content-type", ""),
         accept=get("accept", ""),
         accept_language=get("accept-language", ""),

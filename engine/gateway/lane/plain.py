@@ -4,12 +4,17 @@ A request is plain when it came whole and alone in one piece, and holds nothing 
 HTTP/1.1, printable ASCII, no header twice, a body of the stated length or none, and no header that speaks of the
 connection or of codings. llhttp (`httptools`) reads it; aiohttp's parser is made from llhttp, too, and reads it alike.
 What is not plain is not judged here: it is None, and whoever asked gives it to aiohttp.
+
+The requests of a crowd differ in their `Authorization` and in nothing else, so a head that was read is remembered, and
+the same head around another value, of the same form, is not read again: where every other byte is the same, so is what
+they mean.
 """
 
 from typing import Final
 
 import httptools
 
+from engine.frozen import Frozen
 from engine.gateway.framing import is_host
 
 HEADERS_MAX: Final = 48
@@ -22,8 +27,28 @@ _ODD: Final = frozenset(
 _SPELLINGS_MAX: Final = 512
 """Ways to write names of headers that are remembered; a client has one way, some twenty names of it."""
 
-Plain = tuple[bytes, dict[str, str], bytes]
-"""Target, headers by their names in small letters, and body."""
+_HEADS_MAX: Final = 512
+_HEAD_BYTES_MAX: Final = 1_024
+"""Heads that are remembered, and how long each of them may be: a megabyte at most. An app has one for each version of
+it and of its phones; past the bound all are forgotten, and read again."""
+_NAMES: Final = (b"\r\nAuthorization: ", b"\r\nauthorization: ")
+_OWN: Final = frozenset({"x-request-id", "traceparent"})
+"""Headers that are another one in each request: remembering such a head is of no use."""
+
+
+class Head(Frozen):
+    """What a head says, but for `Authorization`."""
+
+    target: bytes
+    headers: dict[str, str]
+    """By their names in small letters."""
+    body_bytes: int
+
+
+Plain = tuple[Head, str, bytes]
+"""The head, the value of `Authorization` (empty where there is none), and the body."""
+_Parts = tuple[bytes, bytes, bytes]
+"""A head but for the value of `Authorization`: what comes before that line, its name as spelt, and what follows."""
 
 
 class PlainReader:
@@ -35,6 +60,8 @@ class PlainReader:
         self._headers_max = min(headers_max, HEADERS_MAX)
         self._names: dict[bytes, str] = {}
         """How names of headers were spelt so far, and their small letters."""
+        self._heads: dict[_Parts, Head] = {}
+        """Those that were read before."""
         self._begin()
 
     def _begin(self) -> None:
@@ -51,6 +78,20 @@ class PlainReader:
 
     def read(self, data: bytes, target_at: int) -> Plain | None:
         """The request that `data` is, whose target begins there; None where it is not plain. Never raises."""
+        before, name, sent, after, body = _parted(data)
+        head = self._heads.get((before, name, after))
+        if head is not None and head.body_bytes == len(body) and len(data) - len(body) <= self._head_bytes_max:
+            if not name:
+                return head, "", body
+            # Of the form that one had when this head was read: visible characters, with blanks between them alone.
+            if sent.isascii() and (value := sent.decode()).isprintable() and value and value.strip() == value:
+                return head, value, body
+        plain = self._read_all(data, target_at)
+        if plain is not None and plain[2] == body:  # these are its parts, then
+            self._remember(plain[0], (before, name, after))
+        return plain
+
+    def _read_all(self, data: bytes, target_at: int) -> Plain | None:
         head_end = data.find(b"\r\n\r\n")
         if not 0 < head_end <= self._head_bytes_max:
             return None
@@ -67,6 +108,13 @@ class PlainReader:
             self._headers.clear()
             self._bodies.clear()
         return plain
+
+    def _remember(self, head: Head, parts: _Parts) -> None:
+        if sum(map(len, parts)) > _HEAD_BYTES_MAX or not _OWN.isdisjoint(head.headers):
+            return
+        if len(self._heads) >= _HEADS_MAX:
+            self._heads.clear()
+        self._heads[parts] = head
 
     def _plain(self, data: bytes, target_at: int, head_end: int) -> Plain | None:
         head, body = data[: head_end + 2], data[head_end + 4 :]
@@ -89,13 +137,26 @@ class PlainReader:
             return None
         if headers.get("content-length", "0") != str(len(body)):
             return None  # more of it is to come
-        return target, headers, body
+        authorization = headers.pop("authorization", "")
+        return Head(target, headers, len(body)), authorization, body
 
     def _meet(self, spelt: bytes) -> str:
         if len(self._names) >= _SPELLINGS_MAX:
             self._names.clear()
         name = self._names[spelt] = spelt.lower().decode()
         return name
+
+
+def _parted(data: bytes) -> tuple[bytes, bytes, bytes, bytes, bytes]:
+    """The three parts of the head, with the value before the last of them, and the body; all in the first part where
+    there is no `Authorization`."""
+    for name in _NAMES:
+        before, found, rest = data.partition(name)
+        if found:
+            value, _, rest = rest.partition(b"\r\n")
+            after, _, body = rest.partition(b"\r\n\r\n")
+            return before, name, value, after, body
+    return data, b"", b"", b"", b""
 
 
 class _Calls:
