@@ -137,10 +137,14 @@ class Unfit(Struct, frozen=True):
     """In which `at_ms` is told."""
     store: str = ""
     """already_redeemed: where."""
+    store_title: str = ""
+    """Likewise, as the terms call it; empty where they do not."""
     reason: str = ""
     """invalidated, cancelled: why, as it was told."""
     short_by: int = 0
     """below_min_spend: in minor units."""
+    currency: str = ""
+    """Of `short_by`."""
     places: int = 0
     """one_per_payment: how many vouchers of the campaign one payment takes."""
     left: int = 0
@@ -215,8 +219,9 @@ def why_not(standing: Standing, state: State, promise: Promise, now_ms: int) -> 
     else:
         at_ms = made.at_ms if made else 0
     store = made.store if made and state == "redeemed" else ""
+    title = promise.stores[store].title if store in promise.stores else ""
     reason = made.reason if made and state in ("invalidated", "cancelled") else ""
-    return Unfit(code, at_ms=at_ms, timezone=zone, store=store, reason=reason, wait_ms=wait_ms)
+    return Unfit(code, at_ms=at_ms, timezone=zone, store=store, store_title=title, reason=reason, wait_ms=wait_ms)
 
 
 def is_of_merchant(merchant: str, store: str, promise: Promise) -> bool:
@@ -246,7 +251,7 @@ def priced(amount: int, lines: Sequence[Line], promise: Promise, place: int = 0)
     """What the voucher takes off that amount, and off each of the lines."""
     discount = discount_on(promise.offer, amount)
     if isinstance(discount, BelowMinSpend):
-        return Unfit(UnfitCode.BELOW_MIN_SPEND, short_by=discount.short_by)
+        return Unfit(UnfitCode.BELOW_MIN_SPEND, short_by=discount.short_by, currency=promise.currency)
     return Fit(discount, allocated(discount, [line.amount for line in lines]) if lines else (), place)
 
 

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from engine.domain.campaign import Offer, Promise, Store
 from engine.gateway.answer import Words
-from engine.gateway.instants import rfc3339
+from engine.gateway.instants import wall_clock
 from engine.gateway.money import money
 from engine.ledger.promise_book import Kept
 from engine.wallet.card_pack import Card
@@ -105,6 +105,8 @@ def next_step(card: Card) -> Words:
         return Words(f"It was used on {when} at {store}.", f"已于 {when} 在{store}使用。")
     if state == "deleted":
         return Words(f"You deleted it on {when}.", f"您已于 {when} 删除此券。")
+    if state == "cancelled":
+        return Words(f"It was cancelled on {when}: {made.reason}", f"已于 {when} 取消，原因：{made.reason}")
     return Words(f"It was taken back on {when}: {made.reason}", f"已于 {when} 失效，原因：{made.reason}")
 
 
@@ -139,6 +141,4 @@ def _places(stores: dict[str, Store]) -> Words:
 
 
 def _clock(at_ms: int, promise: Promise) -> str:
-    """As a clock on the campaign's wall shows it: `2021-09-24 00:00`, seconds where there are any."""
-    text = rfc3339(at_ms, promise.timezone)
-    return f"{text[:10]} {text[11:19].removesuffix(':00')}"
+    return wall_clock(at_ms, promise.timezone)

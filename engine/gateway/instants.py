@@ -12,6 +12,12 @@ def rfc3339(at_ms: int, timezone: str) -> str:
     return f"{head}.{millisecond:03d}{offset}"
 
 
+def wall_clock(at_ms: int, timezone: str) -> str:
+    """As a clock on the wall there shows it: `2021-09-24 00:00`, seconds where there are any."""
+    text = rfc3339(at_ms, timezone)
+    return f"{text[:10]} {text[11:19].removesuffix(':00')}"
+
+
 @lru_cache(maxsize=4_096)  # the claims of a drop fall into a few seconds
 def _second(second: int, timezone: str) -> tuple[str, str]:
     text = datetime.fromtimestamp(second, ZoneInfo(timezone)).isoformat()

@@ -13,6 +13,7 @@ from engine.domain.voucher import state_at
 from engine.gateway.answer import PRIVATE, Answer, Headers, Words
 from engine.gateway.instants import rfc3339
 from engine.gateway.refusals import Problem, refuse
+from engine.gateway.voucher_words import detail_of
 from engine.ledger.promise_book import Kept
 from engine.ledger.voucher_steps import Step
 from engine.redeeming.steps import Done, Outcome
@@ -32,11 +33,6 @@ _PAYMENT_MISSING: Final = Problem(
     Words("this voucher is for a payment: payment_no is missing", "此券须随支付使用：缺少 payment_no"),
     {"at": "$.payment_no"},
 )
-_OWN_LOCK: Final = Words(
-    "it is this very order that holds it: pay it, or release the lock", "本订单已占用此券：请支付，或先释放"
-)
-_CANCELLED: Final = Words("the voucher was cancelled: its claim was taken back", "券已取消：该次领取已被收回")
-
 
 REDEMPTION: Final = "r"
 LOCK: Final = "l"
@@ -191,5 +187,4 @@ def problem_of(refused: Unfit) -> Problem:
         extras["per_payment"] = refused.places
     if refused.code is UnfitCode.ABOVE_REDEEMED:
         extras["left"] = refused.left
-    detail = _CANCELLED if refused.code is UnfitCode.CANCELLED else _OWN_LOCK if refused.is_own else None
-    return Problem(refused.code.value, detail, extras or None, wait_ms=refused.wait_ms)
+    return Problem(refused.code.value, detail_of(refused), extras or None, wait_ms=refused.wait_ms)

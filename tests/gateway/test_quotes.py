@@ -67,7 +67,12 @@ async def test_why_a_voucher_is_not_usable_is_told_without_its_code(shop: Shop) 
     shop.language = "zh"
     told = await quotes(shop, "ann", amount=2_999)
     [unusable] = told["unusable"]
-    assert unusable["reason"] == {"code": "below_min_spend", "title": "未达到使用门槛", "short_by": 1}
+    assert unusable["reason"] == {
+        "code": "below_min_spend",
+        "title": "未达到使用门槛",
+        "detail": "还差 0.01 元",
+        "short_by": 1,
+    }
     assert unusable["title"] == "商场消费券 10 元"
     assert code not in str(told.body)
     assert (await quotes(shop, "ann", store="food", auth=shop.till("mall"))).status == 403
@@ -115,14 +120,17 @@ async def test_a_quote_and_a_redemption_say_the_same(shop: Shop, seed: int) -> N
     await asyncio.gather(*(quotes(shop, user) for user in codes))
     seen: set[str] = set()
     for user, (code,) in codes.items():
-        await shop.rows(f"update vouchers set {draw.choice(CHANGES)} where code = $1", code)
-        if draw.random() < 0.2:
-            await shop.redeem(shop.order(code, amount=5_000))
-        payment = draw.choice(["", "shared", f"p-{user}"])
-        order = {
-            "amount": draw.choice([0, 2_999, 3_000, 6_100]),
-            "store": draw.choice(["mall", "mall", "mall-2", "mall-far"]),
-        }
+        order: dict[str, Any] = {"amount": 6_100, "store": "mall"}
+        payment = draw.choice(["", f"p-{user}"])
+        if user != "user-0":  # whose voucher fits, whatever is drawn
+            await shop.rows(f"update vouchers set {draw.choice(CHANGES)} where code = $1", code)
+            if draw.random() < 0.2:
+                await shop.redeem(shop.order(code, amount=5_000))
+            payment = draw.choice([payment, "shared"])
+            order = {
+                "amount": draw.choice([0, 2_999, 3_000, 6_100]),
+                "store": draw.choice(["mall", "mall", "mall-2", "mall-far"]),
+            }
         told = await quotes(shop, user, **order, payment_no=payment)
         redeemed = await shop.redeem(shop.order(code, **order, payment_no=payment or f"own-{user}"))
         if not told["usable"] and not told["unusable"]:
@@ -137,7 +145,7 @@ async def test_a_quote_and_a_redemption_say_the_same(shop: Shop, seed: int) -> N
             reason = dict(told["unusable"][0]["reason"])
             assert reason == {name: redeemed[name] for name in reason}, (user, redeemed)
             seen.add(reason["code"])
-    assert "redeemed" in seen, f"seed {seed} reached only {seen}"
+    assert "redeemed" in seen
     assert len(seen) > 3, f"seed {seed} reached only {seen}"
 
 

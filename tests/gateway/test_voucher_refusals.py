@@ -115,7 +115,9 @@ async def _(shop: Shop) -> Reply:
 async def _(shop: Shop) -> Reply:
     code = await shop.settled("twice")
     assert (await shop.redeem(shop.order(code))).status == 201
-    return await shop.redeem(shop.order(code))
+    reply = await shop.redeem(shop.order(code))
+    assert "武商广场" in reply["detail"]
+    return reply
 
 
 @reaches("invalidated")
@@ -153,6 +155,7 @@ async def _(shop: Shop) -> Reply:
 async def _(shop: Shop) -> Reply:
     reply = await shop.redeem(shop.order(await shop.settled("little"), amount=2_999))
     assert reply["short_by"] == 1
+    assert reply["detail"] == ("CNY 0.01 more is needed" if shop.language == "en" else "还差 0.01 元")
     return reply
 
 

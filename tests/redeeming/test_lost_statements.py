@@ -153,6 +153,21 @@ async def test_a_late_payment_does_not_outlive_its_lock(bad: BadLine) -> None:
     assert await steps(bad, code) == ["lock"]
 
 
+async def test_a_refusal_that_a_late_statement_could_make_false_is_not_told(bad: BadLine) -> None:
+    """The payment has another voucher, which is given back; and then the statement arrives."""
+    [(code, _), (other, _)] = await bad.counter.vouchers(2)
+    trap = bad.line.trap(SENT, Fault.HOLD, times=100)
+    asking = asyncio.create_task(bad.first.ask(bad.counter.redeem(code, payment_no="one", request_no=SENT.decode())))
+    await trap.springs()
+    faster = await bad.second.ask(bad.counter.redeem(other, payment_no="one"))
+    assert isinstance(faster, Done)
+    assert await asking == OUTCOME_UNKNOWN
+    assert isinstance(await bad.second.ask(bad.counter.reverse(faster.step, "merchant", False)), Done)
+    trap.release()
+    await trap.is_answered()
+    assert await steps(bad, code) == ["redeem"]
+
+
 async def test_a_lost_refund_is_paid_back_once(bad: BadLine) -> None:
     [(code, _)] = await bad.counter.vouchers(1)
     made = await bad.second.ask(bad.counter.redeem(code))
