@@ -8,48 +8,14 @@ import sys
 
 import click
 
-from engine.cli.audit import audit
-from engine.cli.campaigns import campaign
-from engine.cli.quarantine import quarantine
-from engine.cli.rehearse import rehearse
-from engine.cli.report import report
-from engine.cli.roles import gateway, migrate, steward, up, writer
-from engine.cli.statement import statement
-from engine.cli.stop import start_all, stop_all
-from engine.cli.tokens import tickets, token
-from engine.cli.trail import trail
-from engine.cli.vouchers import voucher
-from engine.cli.waves import wave
+from engine.cli.commands import Commands
 from engine.errors import DropwaveError
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="dropwave", message="%(version)s")
 def dropwave() -> None:
     """Timed drops of vouchers: first come, first served, exact stock, nothing lost."""
-
-
-for command in (
-    up,
-    gateway,
-    writer,
-    steward,
-    migrate,
-    campaign,
-    wave,
-    stop_all,
-    start_all,
-    rehearse,
-    audit,
-    report,
-    statement,
-    quarantine,
-    voucher,
-    trail,
-    token,
-    tickets,
-):
-    dropwave.add_command(command)
 
 
 def main() -> None:

@@ -12,7 +12,6 @@ from engine.ledger.migrate import migrate as run_migrations
 from engine.settings import Settings
 from engine.wiring import (
     connected,
-    gateway_services,
     hot_store_first,
     require_address,
     run_role,
@@ -68,6 +67,8 @@ async def migrate(settings: Settings) -> None:
 
 
 async def _gateway(settings: Settings) -> None:
+    from engine.gateway_wiring import gateway_services  # a web server's modules: no other role waits for them
+
     async with hot_store_first(settings) as stores:
         await run_role("gateway", gateway_services(stores, settings), settings)
 

@@ -16,11 +16,12 @@ from engine.domain.campaign import Campaign, Cap, Eligibility, Limit, Offer, Sto
 from engine.gateway.identity.minting import mint_token
 from engine.gateway.keyring import Keyring
 from engine.gateway.server import Gateway
+from engine.gateway_wiring import gateway_services
 from engine.ledger.campaigns import apply_campaign
 from engine.scheduling.acts import Actor
 from engine.service import Service
 from engine.settings import Settings
-from engine.wiring import Stores, connected, gateway_services, running, steward_services
+from engine.wiring import Stores, connected, running, steward_services
 from tests.support.waiting import wait_until
 
 OPS = Actor("ops", "a reason for people")

@@ -153,7 +153,7 @@ if sys.argv[1] == "missing":
     sys.modules["opentelemetry.exporter.otlp.proto.http.trace_exporter"] = None
 import redis.asyncio  # which looks for OpenTelemetry's metrics by itself
 before = set(sys.modules)
-import engine.cli, engine.wiring
+import engine.cli.roles, engine.gateway_wiring, engine.wiring
 from engine.settings import load_settings
 from engine.telemetry.tracing import trace_request
 services = engine.wiring.watching_services("writer", load_settings())

@@ -15,8 +15,13 @@ from pathlib import Path
 
 def serve() -> None:
     """The process that forks: an order a line on stdin; it answers with the child's pid, later with its end."""
+    import click
+
     import engine.cli
 
+    program = engine.cli.dropwave
+    for name in program.list_commands(click.Context(program)):
+        program.get_command(click.Context(program), name)  # its modules are read once, here
     for line in sys.stdin:
         order = json.loads(line)
         pid = os.fork()

@@ -11,11 +11,12 @@ from engine.domain.eligibility import Identity
 from engine.gateway.identity.minting import mint_token
 from engine.gateway.keyring import Keyring
 from engine.gateway.server import Gateway
+from engine.gateway_wiring import gateway_services
 from engine.hotstore.view import read_shard
 from engine.ledger.campaigns import apply_campaign
 from engine.rehearsal.picture import Picture
 from engine.settings import Settings
-from engine.wiring import Stores, connected, gateway_services, running, steward_services, writer_services
+from engine.wiring import Stores, connected, running, steward_services, writer_services
 from tests.support.waiting import wait_until
 
 

@@ -82,5 +82,8 @@ async def test_what_the_document_gives_as_examples(drop: Drop, tmp_path: Path, s
 
 
 @pytest.mark.long
-async def test_right_and_wrong_requests_and_what_follows_from_answers(drop: Drop, tmp_path: Path, seed: int) -> None:
-    assert " passed" in await run(drop, tmp_path, seed, "coverage,fuzzing,stateful", 25)
+@pytest.mark.parametrize("phase", ["coverage", "fuzzing", "stateful"])
+async def test_right_and_wrong_requests_and_what_follows_from_answers(
+    drop: Drop, tmp_path: Path, seed: int, phase: str
+) -> None:
+    assert " passed" in await run(drop, tmp_path, seed, phase, 25)
