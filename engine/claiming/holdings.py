@@ -5,12 +5,11 @@ Where the hot store cannot be trusted, "nothing" is not said (HotStoreUnavailabl
 """
 
 from engine.claiming.board import Board, LiveWave
-from engine.claiming.looks import Looks
+from engine.claiming.looks import Looking, Looks
 from engine.domain.campaign import Catalogue
 from engine.domain.eligibility import Identity, claimant_of
 from engine.domain.outcome import Claim
 from engine.errors import HotStoreUnavailable
-from engine.hotstore.scripts import OtherEpoch
 from engine.hotstore.store import HotStore
 from engine.hotstore.view import loaded_campaigns
 from engine.ledger.campaigns import read_catalogue
@@ -38,6 +37,14 @@ class Holdings:
         if self._board.expects(live.catalogue):  # the ledger may lack the newest claims
             raise HotStoreUnavailable(f"{live.catalogue.id} is being loaded")
         return await claims_of_claimant(self._ledger, live.catalogue.campaign_no, claimant)
+
+    def ask(self, live: LiveWave, looking: Looking) -> bool:
+        """As `in_campaign`, told to whoever looks: no task waits for it. False where that has to be called instead."""
+        epoch = self._board.epoch(live.catalogue.id) if live.loaded else None
+        if epoch is None:
+            return False
+        self._looks.ask(live.catalogue.id, epoch, looking)
+        return True
 
     async def in_wave(self, live: LiveWave, identity: Identity) -> list[Claim]:
         """The caller's claims in that wave, settled or not. Raises HotStoreError or LedgerUnavailable."""
@@ -102,9 +109,4 @@ class Holdings:
         epoch = self._board.epoch(catalogue.id)
         if epoch is None:
             raise HotStoreUnavailable(f"{catalogue.id} is not in the hot store")
-        try:
-            return await self._looks.held(catalogue.id, epoch, claimant)
-        except OtherEpoch as error:
-            if error.epoch < epoch:
-                raise
-            return await self._looks.held(catalogue.id, error.epoch, claimant)
+        return await self._looks.held(catalogue.id, epoch, claimant)

@@ -6,6 +6,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from engine.claiming.board import LiveCampaign, LiveWave
+from engine.claiming.looks import Looking
 from engine.claiming.presence import Presence
 from engine.claiming.waiting import Waiting
 from engine.domain.campaign import Campaign, Catalogue
@@ -83,6 +84,9 @@ class HoldingsPart(Protocol):
 
     async def in_campaign(self, live: LiveWave, claimant: str, /) -> list[Claim]:
         """All that counts against this claimant's limits there. Raises HotStoreError or LedgerError."""
+
+    def ask(self, live: LiveWave, looking: Looking, /) -> bool:
+        """As `in_campaign`, told to whoever looks; False where that has to be called instead."""
 
     async def in_wave(self, live: LiveWave, identity: Identity, /) -> list[Claim]:
         """The caller's claims in that wave. Raises HotStoreError or LedgerError where it cannot know."""

@@ -10,7 +10,7 @@ import structlog
 
 from engine.claiming.presence import Presence
 from engine.gateway.answer import Heading
-from engine.gateway.aside import Aside, Listener
+from engine.gateway.aside import Listener
 from engine.gateway.endpoints import Endpoints
 from engine.gateway.forwarded import Forwarded
 from engine.gateway.lane.plain import Head, PlainReader
@@ -52,7 +52,6 @@ class Lane:
         self._claims = endpoints.claims
         self._pages = endpoints.pages
         self._tickets = endpoints.tickets
-        self._aside = Aside()
         self._rates = rates
         self._load = load
         self._forwarded = Forwarded(settings.trusted_proxies, settings.forwarded_header)
@@ -92,13 +91,13 @@ class Lane:
         return True
 
     def _take_ticket(self, asker: Asker, head: Head, authorization: str) -> bool:
-        wave = head.target[_PATH : -len(_TICKETS)].decode()
-        if self._board.wave(wave) is None:
+        live = self._board.wave(head.target[_PATH : -len(_TICKETS)].decode())
+        if live is None:
             return False
         heading = _heading_of(head, authorization, asker.address, "POST", "/v1/waves/{wave}/tickets")
         if not self._is_refused(asker, head, "ticket", heading):
             asker.begun("ticket", heading, self._load)
-            self._aside.wait_for(self._tickets.answer(wave, heading), heading, asker)
+            self._tickets.begin(live, heading, asker)
         return True
 
     def _take_page(self, asker: Asker, head: Head, authorization: str, body: bytes) -> bool:
