@@ -103,7 +103,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     claim_decide_ms: Milliseconds = 2_000
     """A batch decides nothing new once it is older than this by the store's clock (`not_after`)."""
     redis_timeout_ms: Milliseconds = 1_000
-    """Wait for one answer of Redis before the connection is given up."""
+    """Wait for the answer of Redis, or for those to commands sent in one go, before the connection is given up."""
     redis_connect_timeout_ms: Milliseconds = 500
     settle_deadline_ms: Milliseconds = 5_000
     """`ack: settled` waits no longer than this for the commit; then `outcome_unknown`."""

@@ -12,7 +12,8 @@ from engine.frozen import Frozen
 from engine.hotstore import keys
 from engine.hotstore.records import claim_of_line, to_json
 from engine.hotstore.scripts import ACT, CLAIM
-from engine.hotstore.store import Argument, HotStore, Line
+from engine.hotstore.store import HotStore, Line
+from engine.hotstore.wire import Argument
 
 
 class Late(Frozen):

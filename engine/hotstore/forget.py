@@ -11,7 +11,8 @@ from engine.errors import HotStoreError
 from engine.hotstore import keys
 from engine.hotstore.records import claim_of_line, whole_line
 from engine.hotstore.scripts import FORGET, VOIDED
-from engine.hotstore.store import Argument, HotStore
+from engine.hotstore.store import HotStore
+from engine.hotstore.wire import Argument
 
 Place = tuple[int, int]
 """(epoch, sequence) of a claim."""

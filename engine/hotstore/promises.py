@@ -7,14 +7,14 @@ by whoever knows them (`redis_asserted`). What Redis tells itself always counts.
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
-import redis.exceptions as failures
+from hiredis import ReplyError
 from msgspec import Struct
 
 from engine.errors import SettingsError
 from engine.settings import Settings
 
 Ask = Callable[..., Awaitable[Any]]
-"""Sends a command (given word by word) and returns its answer; raises redis' own errors."""
+"""Sends a command (given word by word) and returns its answer; raises ReplyError, or OSError where there is none."""
 
 _NO_BOUND: Final = 2**31 - 1
 MAX_LAG_S: Final = 10
@@ -84,7 +84,7 @@ async def broken_promise(ask: Ask, settings: Settings) -> str:
     needs = needs_of(settings)
     try:
         told, silent = await _by_config(ask, needs), ""
-    except failures.ResponseError as error:
+    except ReplyError as error:
         if not _is_denied(error):
             raise
         told, silent = await _by_info(ask), str(error)
@@ -107,9 +107,9 @@ def _not_told(unknown: Mapping[str, Need], silent: str) -> str:
     return f'{why}: {lines}. Where you know that they are so, say it by DROPWAVE_REDIS_ASSERTED="{assertion}"'
 
 
-def _is_denied(error: failures.ResponseError) -> bool:
+def _is_denied(error: ReplyError) -> bool:
     """Refused to us (ACL), or taken away from everybody (renamed, managed)."""
-    return isinstance(error, failures.NoPermissionError) or "unknown command" in str(error).lower()
+    return str(error).startswith("NOPERM ") or "unknown command" in str(error).lower()
 
 
 async def _by_config(ask: Ask, needs: Mapping[str, Need]) -> dict[str, str]:

@@ -10,7 +10,8 @@ from importlib.resources import files
 from typing import Any
 
 from engine.errors import HotStoreError, HotStoreUnavailable, LeaseLost
-from engine.hotstore.store import Argument, HotStore, Line
+from engine.hotstore.store import HotStore, Line
+from engine.hotstore.wire import Argument
 
 _INCLUDE = re.compile(r"^-- include (\S+)$", re.MULTILINE)
 

@@ -3,14 +3,15 @@
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 import pytest
-import redis.exceptions as failures
+from hiredis import ReplyError
 from msgspec.structs import replace
 
-from engine.errors import AckImpossible, HotStoreError, HotStoreUnavailable, ReplyLost
-from engine.hotstore.store import CONNECTIONS_MAX, HotStore
+from engine.errors import AckImpossible, HotStoreError, HotStoreUnavailable, ReplyLost, WritesRefused
+from engine.hotstore.connections import CONNECTIONS_MAX
+from engine.hotstore.store import HotStore
 from engine.settings import Settings
 from tests.support.own_redis import OwnRedis, own_redis
 from tests.support.proxy import LOOPBACK, Fault, Proxy
@@ -146,12 +147,50 @@ async def test_a_large_request_into_a_silent_line_ends_in_time(through: HotStore
             await through.call("SET", "large", b"x" * 30_000_000)
 
 
+async def test_what_could_not_be_written_was_surely_not_done(through: HotStore, proxy: Proxy, store: HotStore) -> None:
+    """The end of the connection came between two requests on it; it is not replaced in secret."""
+    async with through.line() as line:
+        await line.exchange([["PING"]])
+        proxy.cut()
+        await wait_until(lambda: not line.is_open, what="the end has come")
+        for _ in range(2):
+            with pytest.raises(HotStoreUnavailable):
+                await line.exchange([["INCR", "count"]])
+        with pytest.raises(ReplyLost):  # of what was done before on this connection nothing is known any more
+            await line.replicas(1, 10)
+    assert await store.call("GET", "count") is None
+    assert await through.call("INCR", "count") == 1
+
+
+REFUSALS: Mapping[str, tuple[list[str | int], list[str | int], type[HotStoreError]]] = {
+    "READONLY": (["REPLICAOF", LOOPBACK, 1], ["REPLICAOF", "NO", "ONE"], WritesRefused),
+    "OOM": (["CONFIG", "SET", "maxmemory", 1], ["CONFIG", "SET", "maxmemory", 0], WritesRefused),
+    "NOREPLICAS": (
+        ["CONFIG", "SET", "min-replicas-to-write", 1],
+        ["CONFIG", "SET", "min-replicas-to-write", 0],
+        WritesRefused,
+    ),
+    "NOPERM": (["ACL", "SETUSER", "default", "-incr"], ["ACL", "SETUSER", "default", "+@all"], HotStoreUnavailable),
+}
+
+
+async def test_a_server_that_refuses_has_surely_done_nothing(own: OwnRedis, settings: Settings) -> None:
+    store = await HotStore.connect(own.url, settings)
+    for sign, (wrong, right, meaning) in REFUSALS.items():
+        await own.command(*wrong)
+        with pytest.raises(meaning, match=sign):
+            await store.call("INCR", "count")
+        await own.command(*right)
+    assert await store.call("INCR", "count") == 1
+    await store.close()
+
+
 async def test_errors_of_the_server(store: HotStore, own: OwnRedis, settings: Settings) -> None:
     await store.call("SET", "text", "abc")
     with pytest.raises(HotStoreError) as raised:
         await store.call("INCR", "text")
     assert not isinstance(raised.value, HotStoreUnavailable | ReplyLost)
-    assert isinstance(raised.value.__cause__, failures.ResponseError)
+    assert isinstance(raised.value.__cause__, ReplyError)
     with pytest.raises(HotStoreError):
         await store.call_many([["SET", "a", "1"], ["INCR", "text"], ["GET", "a"]])
     assert await store.call_many([["GET", "a"], ["GET", "text"]]) == [b"1", b"abc"], "answers are not mixed up"
@@ -221,6 +260,46 @@ async def test_more_calls_at_once_than_connections(store: HotStore, through: Hot
     answers = await asyncio.gather(*waiting)
     assert sorted(int(value) for _, value in answers) == list(range(CONNECTIONS_MAX))
     assert await store.call("INCR", "count") == 1
+
+
+async def test_a_crowd_shares_few_connections(through: HotStore, proxy: Proxy) -> None:
+    """Those that there are are used again, the latest first; a crowd gets a bounded number more."""
+    for _ in range(5):
+        await through.call("PING")
+    assert proxy.connections == 1
+    assert set(await asyncio.gather(*[through.call("PING") for _ in range(5 * CONNECTIONS_MAX)])) == {b"PONG"}
+    assert proxy.connections <= CONNECTIONS_MAX
+
+
+async def test_who_gets_no_connection_takes_no_place(through: HotStore, proxy: Proxy, redis_url: str) -> None:
+    """Refused, greeted by nobody, given up: each of these more often than there are places."""
+    port = int(redis_url.rpartition(":")[2].partition("/")[0])
+    proxy.lead_to(1)  # where nobody listens
+    proxy.cut()
+    for _ in range(CONNECTIONS_MAX + 2):
+        with pytest.raises(HotStoreError):
+            await through.call("PING")
+    proxy.lead_to(port)
+    proxy.stall()
+    given_up = [asyncio.create_task(through.call("PING")) for _ in range(2 * CONNECTIONS_MAX)]
+    await asyncio.sleep(0)
+    for task in given_up:
+        task.cancel()
+    await asyncio.wait(given_up)
+    with pytest.raises(HotStoreUnavailable):
+        await through.call("PING")
+    proxy.resume()
+    assert set(await asyncio.gather(*[through.call("PING") for _ in range(CONNECTIONS_MAX)])) == {b"PONG"}
+
+
+@pytest.mark.loops
+async def test_closing_ends_what_is_under_way(redis_url: str, settings: Settings) -> None:
+    store = await HotStore.connect(redis_url, settings)
+    waiting = asyncio.create_task(store.call("BLPOP", "nothing", 30, wait_s=60))
+    await asyncio.sleep(0)
+    await store.close()
+    with pytest.raises(HotStoreError):
+        await waiting
 
 
 @pytest.mark.loops
