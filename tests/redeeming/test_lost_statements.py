@@ -225,7 +225,8 @@ async def test_who_was_undone_for_the_sake_of_another_has_done_nothing_and_knows
     """A batch and another transaction wait for each other in a circle. The batch is the victim, and is done again: what
     is refused then is refused for good."""
     line = f"{database_url}{'&' if '?' in database_url else '?'}deadlock_timeout=100ms"
-    async with counter_at(database_url, settings, line) as counter:
+    patient = replace(settings, redeem_deadline_ms=30_000, ledger_timeout_ms=30_000)
+    async with counter_at(database_url, patient, line) as counter:
         [(first, _), (second, _), (other, _)] = await counter.vouchers(3)
         asked = [counter.redeem(first, payment_no="one"), counter.redeem(second)]
         async with counter.admin.transaction():
