@@ -22,7 +22,7 @@ ClaimantKind = Literal["account", "person"]
 OfferKind = Literal["threshold", "instant", "percent", "gift"]
 
 CLAIMS_PER_CLAIMANT_MAX = 32
-"""Claims of one claimant in one campaign: bounds the holder record that the script reads (DESIGN 3)."""
+"""Claims of one claimant in one campaign: bounds the holder record that the script reads."""
 
 
 class Limit(Struct, frozen=True):

@@ -55,7 +55,7 @@ class Claim(Struct, frozen=True, gc=False):
 
 
 class RefusalCode(StrEnum):
-    """Every reason not to grant a claim, in the order in which they are looked at (DESIGN 8)."""
+    """Every reason not to grant a claim, in the order in which they are looked at (docs/http.md)."""
 
     UNKNOWN_WAVE = "unknown_wave"
     UNKNOWN_OFFER = "unknown_offer"

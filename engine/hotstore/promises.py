@@ -1,4 +1,4 @@
-"""What a Redis has to be set to, so that an `ack` can be kept (DESIGN 4), and how that is found out.
+"""What a Redis has to be set to, so that an `ack` can be kept (docs/acknowledgement.md), and how that is found out.
 
 CONFIG tells. A managed Redis often refuses it: then INFO tells two of the settings, and the others have to be asserted
 by whoever knows them (`redis_asserted`). What Redis tells itself always counts.

@@ -27,7 +27,7 @@ NEEDED_FOR_SETTLED = {
     "full_page_writes": ("on",),
     "synchronous_commit": ("on", "remote_write", "remote_apply", "local"),
 }
-"""Without these a commit can be answered before it would survive a loss of power (DESIGN 4).
+"""Without these a commit can be answered before it would survive a loss of power (docs/acknowledgement.md).
 
 Of `synchronous_commit` only `off` is too little: all others wait for the disk of the server itself, and differ in what
 they wait for on its standbys (https://www.postgresql.org/docs/current/runtime-config-wal.html#GUC-SYNCHRONOUS-COMMIT).

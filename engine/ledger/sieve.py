@@ -16,7 +16,7 @@ from engine.ledger.rows import VoucherRow
 from engine.ledger.settlement import copy_claims
 
 REFUSED_MAX = 10
-"""Claims of one batch that may be refused. More of them are no mishap: something is wrong with the whole (DESIGN 5)."""
+"""Claims of one batch that may be refused. More of them are no mishap: something is wrong with the whole."""
 HELD_MAX = 1_000
 """Held claims of one campaign. Batches can be small, and a fault that spoils each claim must not go on for ever."""
 
