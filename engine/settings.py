@@ -61,8 +61,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     """`ack: replicated`: so many replicas have to have a claim before its reply."""
     replica_wait_ms: Milliseconds = 300
     """`ack: replicated` waits no longer than this for them; then `outcome_unknown`. Above the 200 ms after which TCP
-    sends a lost packet again. While replicas are silent a gateway has `claim_calls_max` batches of a shard decided in this
-    time."""
+    sends a lost packet again. While replicas are silent, a gateway has `claim_calls_max` batches of a shard decided in
+    this time."""
     redis_asserted: str = ""
     """What a Redis without CONFIG (a managed one) is set to, where it cannot be asked: `appendonly=yes,…`. What it does
     tell counts, whatever stands here."""
