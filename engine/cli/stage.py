@@ -33,7 +33,7 @@ from engine.gateway.problems import KINDS
 from engine.hotstore.store import HotStore
 from engine.hotstore.view import read_shard
 from engine.ledger.campaigns import apply_campaign
-from engine.ledger.taken import taken_in
+from engine.ledger.taken import set_periods, taken_in
 from engine.rehearsal.client import Address
 from engine.rehearsal.credentials import MintTicket, MintToken
 from engine.rehearsal.drop import Scene, rehearse
@@ -182,6 +182,7 @@ def _merchants(settings: Settings, stores: Stores, campaign: Campaign, catalogue
         stores=campaign.stores,
         mint_till=till,
         revise=lambda: apply_campaign(stores.ledger, worse_terms(campaign), ACTOR, reason="rehearsal"),
+        set_periods=lambda periods: set_periods(stores.ledger, catalogue.campaign_no, periods),
         taken=lambda: taken_in(stores.ledger, catalogue.campaign_no),
     )
 

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
+from typing import Final
 
 from msgspec import Struct
 
@@ -24,6 +25,15 @@ class ErrandKind(StrEnum):
     LOST_REPLY = "redeemed, the reply lost, and asked for again under the same number"
     WRONG_PLACE = "shown where it is not taken first"
     TOO_LITTLE = "shown for a payment that is too small first"
+    TOO_EARLY = "shown before it can be used first"
+    TOO_LATE = "shown after its end first"
+
+
+_IN_TURN: Final = {0: ErrandKind.TOO_EARLY, 1: ErrandKind.TOO_LATE}
+_TURN: Final = 20
+"""The first two of each twenty vouchers go out of their time; no campaign's validity gives both within a rehearsal."""
+_DRAWN: Final = [kind for kind in ErrandKind if kind not in _IN_TURN.values()]
+_OFF_MS: Final = 3_600_000
 
 
 class Holding(Struct, frozen=True):
@@ -50,13 +60,17 @@ class Visit(Struct, frozen=True):
 
 
 class Errand(Struct, frozen=True):
-    """A voucher's way through shops. `first` is refused and changes nothing; None: it goes to `then` at once."""
+    """A voucher's way through shops. `first` is refused and changes nothing; None: it goes to `then` at once.
+
+    Where there is a `meanwhile`, that is the voucher's period while `first` is asked for.
+    """
 
     number: int
     holding: Holding
     kind: ErrandKind
     then: Visit
     first: Visit | None = None
+    meanwhile: Period | None = None
 
 
 def draw_errands(holdings: Sequence[Holding], stores: Mapping[str, Store], now_ms: int, seed: int) -> list[Errand]:
@@ -66,7 +80,7 @@ def draw_errands(holdings: Sequence[Holding], stores: Mapping[str, Store], now_m
 
 
 def _errand(draw: random.Random, number: int, holding: Holding, stores: Mapping[str, Store], now_ms: int) -> Errand:
-    promise, kind = holding.promise, draw.choice(list(ErrandKind))
+    promise, kind = holding.promise, _IN_TURN.get(number % _TURN) or draw.choice(_DRAWN)
     good = [id for id, store in promise.stores.items() if not promise.use.cities or store.city in promise.use.cities]
     store = draw.choice([good[-1], draw.choice(good)])  # the last is what the revision takes away
     amount = _enough(promise.offer) + draw.randint(0, _SPENT_MAX)
@@ -77,14 +91,20 @@ def _errand(draw: random.Random, number: int, holding: Holding, stores: Mapping[
     given = discount_on(promise.offer, amount)
     assert isinstance(given, int), "enough is spent"
     then = Visit(store, amount, REDEEMED, given)
-    first = None
-    if kind is ErrandKind.TOO_LITTLE and promise.offer.min_spend:
+    first, meanwhile = None, None
+    if kind is ErrandKind.TOO_EARLY:
+        first = Visit(store, amount, "not_yet_effective")
+        meanwhile = Period(now_ms + _OFF_MS, now_ms + 2 * _OFF_MS)
+    elif kind is ErrandKind.TOO_LATE:
+        first = Visit(store, amount, "expired")
+        meanwhile = Period(holding.claimed_at_ms - _OFF_MS, holding.claimed_at_ms)
+    elif kind is ErrandKind.TOO_LITTLE and promise.offer.min_spend:
         first = Visit(store, promise.offer.min_spend - 1, "below_min_spend")
     elif kind is ErrandKind.WRONG_PLACE:
         wrong = sorted(stores.keys() - set(good))
         first = _misplaced(promise, stores, draw.choice(wrong), amount) if wrong else None
     plain = kind in (ErrandKind.TOO_LITTLE, ErrandKind.WRONG_PLACE) and first is None
-    return Errand(number, holding, ErrandKind.PLAIN if plain else kind, then, first)
+    return Errand(number, holding, ErrandKind.PLAIN if plain else kind, then, first, meanwhile)
 
 
 def _enough(offer: Offer) -> int:

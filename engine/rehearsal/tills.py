@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from engine.domain.campaign import Store
+from engine.domain.voucher import Period
 from engine.ledger.taken import Taken
 from engine.rehearsal.case import instant_ms
 from engine.rehearsal.client import Pool, Reply
@@ -37,6 +38,8 @@ class Merchants:
     """The token of a till of that store."""
     revise: Callable[[], Awaitable[object]]
     """Apply a revision with worse terms."""
+    set_periods: Callable[[Mapping[str, Period]], Awaitable[None]]
+    """Give these vouchers, by code, another period in the ledger: time goes no faster for a rehearsal."""
     taken: Callable[[], Awaitable[Sequence[Taken]]]
     """The redemptions that the ledger has."""
 
@@ -122,7 +125,7 @@ class Tills:
         self._said: list[Said] = []
 
     async def visit(self, errands: Sequence[Errand]) -> Shopping:
-        """The revision, cards, every errand."""
+        """The revision, cards, vouchers out of their time, every errand."""
         holders = errands[:CARDS]
         await self._merchants.revise()
         cards = await asyncio.gather(*map(self._card, holders))
@@ -132,6 +135,7 @@ class Tills:
             async with free:
                 await self._run(errand)
 
+        await self._go_out_of_time([errand for errand in errands if errand.meanwhile is not None], free)
         await asyncio.gather(*map(run, errands))
         changed = [
             errand.holding.claim_id
@@ -141,8 +145,20 @@ class Tills:
         taken = tuple(await self._merchants.taken())
         return Shopping(tuple(errands), tuple(self._said), tuple(changed), len(holders), taken)
 
+    async def _go_out_of_time(self, errands: Sequence[Errand], free: asyncio.Semaphore) -> None:
+        """Each first visit in another period than the voucher's own, which it has again afterwards."""
+
+        async def ask(errand: Errand) -> None:
+            async with free:
+                if errand.first is not None:
+                    await self._ask(errand, errand.first, "first")
+
+        await self._merchants.set_periods({each.holding.code: each.meanwhile for each in errands if each.meanwhile})
+        await asyncio.gather(*map(ask, errands))
+        await self._merchants.set_periods({each.holding.code: each.holding.life for each in errands})
+
     async def _run(self, errand: Errand) -> None:
-        if errand.first is not None:
+        if errand.first is not None and errand.meanwhile is None:
             await self._ask(errand, errand.first, "first")
         match errand.kind:
             case ErrandKind.TWO_TILLS:

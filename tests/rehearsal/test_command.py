@@ -143,6 +143,7 @@ def test_a_rehearsal_in_a_running_installation(
         (["--opens-in", "1s", "--users", "400"], "too soon"),
         (["--data", "here"], "--data goes with --url"),
         (["--url", "http://h", "--workers", "3"], "--workers is for servers of the rehearsal's own"),
+        (["--url", "http://h", "--redeem"], "--redeem is for servers of the rehearsal's own"),
         (["--url", "http://h", "--users", "400", "--data", "nowhere"], "set DROPWAVE_SECRET, or with --data name"),
     ],
 )

@@ -12,7 +12,7 @@ from engine.domain.voucher import Period, period
 from engine.gateway.identity.minting import mint_token
 from engine.gateway.keyring import Keyring
 from engine.ledger.campaigns import apply_campaign
-from engine.ledger.taken import Taken, taken_in
+from engine.ledger.taken import Taken, set_periods, taken_in
 from engine.rehearsal.errands import REDEEMED, Errand, ErrandKind, Holding, Visit, draw_errands
 from engine.rehearsal.honour import honoured
 from engine.rehearsal.revision import worse_terms
@@ -46,6 +46,7 @@ async def test_what_was_claimed_is_taken_under_the_terms_of_the_claim(
             stores=STORES,
             mint_till=lambda store: mint_token(key, store, ttl_s=600, scope="merchant", stores=[store]),
             revise=lambda: apply_campaign(stores.ledger, worse_terms(campaign(opens_at, **rules)), "tests"),
+            set_periods=lambda periods: set_periods(stores.ledger, where.catalogue.campaign_no, periods),
             taken=lambda: taken_in(stores.ledger, where.catalogue.campaign_no),
         )
         verdict = await run(dataclasses.replace(where, merchants=merchants), seed)
@@ -56,7 +57,8 @@ async def test_what_was_claimed_is_taken_under_the_terms_of_the_claim(
     assert honour.held
     assert f"{taken} vouchers were redeemed once each" in honour.figures
     assert taken > 80  # some hang up and never learn of theirs
-    for refusal in ("already_redeemed", "below_min_spend", "wrong_store", "other_merchant", "wrong_city"):
+    always = {"not_yet_effective", "expired"}
+    for refusal in {"already_redeemed", "below_min_spend", "wrong_store", "other_merchant", "wrong_city"} | always:
         assert refusal in honour.figures
     assert len(versions) == 2 * len(OFFERS)
 
@@ -131,6 +133,10 @@ def test_what_is_expected_of_tills_follows_the_validity(validity: Validity, expe
     assert {errand.then.expected for errand in errands} == {expected}
     if expected == REDEEMED:
         firsts = {errand.first.expected for errand in errands if errand.first}
-        assert firsts <= {"wrong_store", "wrong_city", "other_merchant", "below_min_spend"}
-        assert firsts
+        certain = {"not_yet_effective", "expired"}
+        assert certain < firsts <= certain | {"wrong_store", "wrong_city", "other_merchant", "below_min_spend"}
+        assert {errand.first.expected for errand in errands[:2] if errand.first} == certain, "of any two, both"
+        for errand in errands:
+            out_of_time = errand.first is not None and errand.first.expected in certain
+            assert (errand.meanwhile is not None) == out_of_time
         assert {errand.then.store for errand in errands} == {"s1", "s2"}
