@@ -152,6 +152,7 @@ async def _installation(data: str, workers: int) -> AsyncIterator[int]:
             while (line := (await up.stdout.readline()).decode()) and "is ready at" not in line:
                 continue
             if not line:
+                sys.stderr.write("`dropwave up` did not start: see `scripts/demo`, which says what is missing\n")
                 raise SystemExit(3)
             await _dropwave("campaign", "apply", str(campaign), data=data)
             port = int(line.split("is ready at ")[1].split()[0].rpartition(":")[2])

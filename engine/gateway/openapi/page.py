@@ -37,6 +37,7 @@ _LABELS: Final = {
     "order": Words("Refusals, in the order in which they are looked at", "错误码（按判断顺序）"),
     "shapes": Words("Shapes", "数据结构"),
     "code": Words("code", "错误码"),
+    "instant": Words("until the instant that it names, and", "至所示时刻，另加"),
     "status": Words("status", "状态码"),
     "means": Words("means", "含义"),
     "pause": Words("come back after", "重试间隔"),
@@ -146,7 +147,8 @@ def _refusals(language: Language) -> Iterator[str]:
 def _pause(kind: ProblemKind, language: Language) -> str:
     if kind.retry is None:
         return _LABELS["final"].say(language)
-    return f"{kind.retry.at_least_ms}–{kind.retry.at_least_ms + kind.retry.jitter_ms} ms"
+    then = "" if kind.retry.at_least_ms else f"{_LABELS['instant'].say(language)} "
+    return f"{then}{kind.retry.at_least_ms}–{kind.retry.at_least_ms + kind.retry.jitter_ms} ms"
 
 
 def _shapes(document: Document, language: Language) -> Iterator[str]:

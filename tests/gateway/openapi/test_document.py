@@ -139,6 +139,8 @@ async def test_the_page_shows_all_of_it_and_loads_nothing(drop: Drop, header: st
             assert f'id="{operation["operationId"]}"' in text, path
     for code in KINDS:
         assert f'id="code-{code}"' in text
+    until = {"en": "until the instant that it names, and 0–500 ms", "zh": "至所示时刻，另加 0–500 ms"}[language]
+    assert text.count(until) == sum(kind.retry is not None and not kind.retry.at_least_ms for kind in KINDS.values())
     for name in document()["components"]["schemas"]:
         assert name.endswith("Problem") or f'id="shape-{name}"' in text, name
     targets = set(re.findall(r'href="#([^"]+)"', text))
