@@ -60,19 +60,22 @@ class Use(Struct, frozen=True):
 
 
 class Validity(Struct, frozen=True):
-    """From when, and for how long, a voucher is good. Exactly one of the first three is set.
+    """From when, and for how long, a voucher is good. Exactly one of the first three is set, at most one of the others.
 
     natural_days: days counted in the campaign's zone, the drop day being day 1; ends at 24:00 of the last.
     days_after_claim: that many times 24 hours, counted from the claim.
     until_ms: an instant, exclusive, the same for every claim.
-    from_ms: no voucher is good before this instant; unset: from its claim on. Where it is unset it is not encoded, so
-    that promises made before there was such a thing keep their hashes.
+    from_ms: no voucher is good before this instant.
+    from_day: nor before 0:00 of that day in the campaign's zone, the drop day being day 1.
+    Where both are unset it is good from its claim on. What is unset is not encoded, so that promises made before there
+    was such a thing keep their hashes.
     """
 
     natural_days: int | None = None
     days_after_claim: int | None = None
     until_ms: int | None = None
     from_ms: int | UnsetType = UNSET
+    from_day: int | UnsetType = UNSET
 
 
 class Cap(Struct, frozen=True):

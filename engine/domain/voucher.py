@@ -98,9 +98,18 @@ def state_at(kept: Kept, period: Period, now_ms: int, locked_until_ms: int = 0) 
 
 def period(promise: Promise, wave_day: str, claimed_at_ms: int) -> Period:
     """The period of a voucher claimed at that instant in the wave of that day (ISO date)."""
-    from_ms = promise.validity.from_ms
-    valid_from_ms = claimed_at_ms if from_ms is UNSET else max(from_ms, claimed_at_ms)
-    return Period(valid_from_ms, _expiry_ms(promise.validity, promise.timezone, wave_day, claimed_at_ms))
+    return period_of(promise.validity, promise.timezone, wave_day, claimed_at_ms)
+
+
+def period_of(validity: Validity, timezone: str, wave_day: str, claimed_at_ms: int) -> Period:
+    """The same, of terms that are not made yet."""
+    valid_from_ms = claimed_at_ms
+    if validity.from_ms is not UNSET:
+        valid_from_ms = max(validity.from_ms, claimed_at_ms)
+    elif validity.from_day is not UNSET:
+        begins_ms = midnight_after(date.fromisoformat(wave_day), validity.from_day - 1, timezone)
+        valid_from_ms = max(begins_ms, claimed_at_ms)
+    return Period(valid_from_ms, _expiry_ms(validity, timezone, wave_day, claimed_at_ms))
 
 
 def _expiry_ms(validity: Validity, timezone: str, wave_day: str, claimed_at_ms: int) -> int:

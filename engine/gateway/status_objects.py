@@ -5,6 +5,8 @@ Lists of accounts (`allow`, `deny`) are never shown; that there is a list is.
 
 from typing import Any
 
+from msgspec import UNSET
+
 from engine.claiming.board import LiveWave
 from engine.domain.campaign import Catalogue, CatalogueOffer, CatalogueWave, Eligibility, Promise
 from engine.domain.decisions import WaveStatus
@@ -107,12 +109,19 @@ def _offer(offer: CatalogueOffer) -> Members:
 
 
 def _validity(promise: Promise) -> Members:
-    validity = promise.validity
+    validity, begins = promise.validity, _begin(promise)
     if validity.until_ms is not None:
-        return {"until": rfc3339(validity.until_ms, promise.timezone)}
+        return {"until": rfc3339(validity.until_ms, promise.timezone), **begins}
     if validity.days_after_claim is not None:
-        return {"days_after_claim": validity.days_after_claim}
-    return {"natural_days": validity.natural_days}
+        return {"days_after_claim": validity.days_after_claim, **begins}
+    return {"natural_days": validity.natural_days, **begins}
+
+
+def _begin(promise: Promise) -> Members:
+    from_ms, from_day = promise.validity.from_ms, promise.validity.from_day
+    if from_ms is not UNSET:
+        return {"from": rfc3339(from_ms, promise.timezone)}
+    return {} if from_day is UNSET else {"from_day": from_day}
 
 
 def _eligibility(rule: Eligibility) -> Members:

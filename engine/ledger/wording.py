@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
+from msgspec import UNSET
+
 from engine.domain.campaign import Cap, Eligibility, Limit, Offer, TagRule, Validity, Wave
 
 IDS_SHOWN_MAX = 8
@@ -36,12 +38,21 @@ def cap(rule: Cap) -> str:
 
 
 def validity(rule: Validity, timezone: str) -> str:
-    """How long a voucher is good."""
+    """From when, and for how long, a voucher is good."""
+    begins = ""
+    if rule.from_ms is not UNSET:
+        begins = f", not before {_moment_ms(rule.from_ms, timezone)}"
+    elif rule.from_day is not UNSET:
+        begins = f", not before day {rule.from_day}, the day of the drop being day 1"
     if rule.until_ms is not None:
-        return f"until {moment(datetime.fromtimestamp(rule.until_ms / 1000, UTC), timezone)}"
+        return f"until {_moment_ms(rule.until_ms, timezone)}{begins}"
     if rule.days_after_claim is not None:
-        return f"{rule.days_after_claim} times 24 hours after the claim"
-    return f"{rule.natural_days} natural days, the day of the drop included"
+        return f"{rule.days_after_claim} times 24 hours after the claim{begins}"
+    return f"{rule.natural_days} natural days, the day of the drop included{begins}"
+
+
+def _moment_ms(at_ms: int, timezone: str) -> str:
+    return moment(datetime.fromtimestamp(at_ms / 1000, UTC), timezone)
 
 
 def eligibility(rule: Eligibility | None) -> str:

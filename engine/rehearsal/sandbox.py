@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from msgspec import Struct, to_builtins
+from msgspec import UNSET, Struct, to_builtins
 from msgspec.structs import replace
 
 from engine.domain.campaign import (
@@ -89,7 +89,10 @@ def _without_accounts(rule: Eligibility, ids: SandboxIds) -> Eligibility:
 
 
 def _moved(validity: Validity, wave: Wave, copied: Wave) -> Validity:
-    """The same period; an `until` moves with the wave, and a late claim gets one more day of a wave past midnight."""
+    """The same period; its instants move with the wave, and a late claim gets one more day of a wave past midnight."""
+    if validity.from_ms is not UNSET:
+        later_ms = round((copied.opens_at - wave.opens_at).total_seconds()) * 1000
+        validity = replace(validity, from_ms=validity.from_ms + later_ms)
     if validity.until_ms is not None:
         moved_ms = round((copied.closes_at - wave.closes_at).total_seconds()) * 1000
         return replace(validity, until_ms=validity.until_ms + moved_ms)
@@ -132,9 +135,13 @@ def _eligibility(rule: Eligibility) -> dict[str, Any]:
 
 
 def _validity(validity: Validity, zone: ZoneInfo) -> dict[str, Any]:
-    if validity.until_ms is not None:
-        return {"until": datetime.fromtimestamp(validity.until_ms / 1000, zone).isoformat()}
-    return _given({"natural_days": validity.natural_days, "days_after_claim": validity.days_after_claim})
+    written: dict[str, Any] = {"natural_days": validity.natural_days, "days_after_claim": validity.days_after_claim}
+    for name, at_ms in (("until", validity.until_ms), ("from", validity.from_ms)):
+        if isinstance(at_ms, int):
+            written[name] = datetime.fromtimestamp(at_ms / 1000, zone).isoformat()
+    if validity.from_day is not UNSET:
+        written["from_day"] = validity.from_day
+    return _given(written)
 
 
 def _offer(offer: Offer, campaign: Campaign) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 from engine.domain.campaign import CLAIMS_PER_CLAIMANT_MAX, Cap, Eligibility, Limit, Offer, Store, Use, Validity, Wave
-from engine.domain.voucher import midnight_after
+from engine.domain.voucher import period_of
 from engine.scheduling.drops import Drop
 from engine.scheduling.lists import ACCOUNTS_MAX
 from engine.scheduling.mistakes import shown
@@ -120,21 +120,26 @@ def worth_of(drops: Sequence[Drop], offers: Sequence[Offer]) -> int:
 
 
 def check_validity(validity: Validity, place: Place, timezone: str, drops: Sequence[Drop]) -> None:
-    """A voucher must not be expired when it is claimed; of each entry of the file the first such wave is told."""
+    """A voucher must not be expired when it is claimed, nor before it is good; of each entry of the file the first such
+    wave is told."""
     told: set[str] = set()
     for drop in drops:
-        closes_ms = int(drop.wave.closes_at.timestamp() * 1000)
-        if validity.until_ms is not None:
-            ends_ms = validity.until_ms
-        elif validity.natural_days is not None:
-            ends_ms = midnight_after(drop.wave.day, validity.natural_days, timezone)
-        else:
-            return
-        if ends_ms < closes_ms and drop.written.place.path not in told:
+        opens_ms, closes_ms = (int(at.timestamp() * 1000) for at in (drop.wave.opens_at, drop.wave.closes_at))
+        day = drop.wave.day.isoformat()
+        first, last = (period_of(validity, timezone, day, at_ms) for at_ms in (opens_ms, closes_ms))
+        if drop.written.place.path in told:
+            continue
+        if last.expires_at_ms < closes_ms:
             told.add(drop.written.place.path)
             place.wrong(
                 f"ends before wave {drop.wave.id} closes at {drop.wave.closes_at.isoformat()}: "
                 "late claims would get expired vouchers; let vouchers be good for longer, or close the wave earlier"
+            )
+        elif first.expires_at_ms <= first.valid_from_ms:
+            told.add(drop.written.place.path)
+            place.wrong(
+                f"ends before it begins, for claims of wave {drop.wave.id}: nobody could use their vouchers; "
+                "let them be good for longer, or begin earlier"
             )
 
 

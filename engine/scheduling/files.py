@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeVar, cast, get_args
 from zoneinfo import ZoneInfo
 
-from msgspec import structs
+from msgspec import UNSET, structs
 
 from engine.domain.campaign import Campaign, Cap, ClaimantKind, Eligibility, Limit, Use, Validity
 from engine.errors import UsageError
@@ -24,7 +24,7 @@ from engine.scheduling.mistakes import Mistakes, shown
 from engine.scheduling.offers import STORE_EXAMPLE, TITLE_CHARACTERS_MAX, read_offers, read_stores
 from engine.scheduling.places import Place
 from engine.scheduling.reading import FILE_BYTES_MAX, read_tree
-from engine.scheduling.rules import WrittenValidity, read_cap, read_eligibility, read_limits, read_use, read_validity
+from engine.scheduling.rules import read_cap, read_eligibility, read_limits, read_use, read_validity
 from engine.scheduling.times import NotATime, exact, instant_of, read_zone
 from engine.scheduling.waves import Shared, read_defaults, read_waves
 
@@ -155,19 +155,26 @@ class _Reading:
         written = self._section("validity", read_validity)
         if written is None or self._zone is None:
             return None
-        try:
-            return _validity(written, self._zone)
-        except NotATime as error:
-            self._found["validity"].wrong_below("until", str(error))
-            return None
+        instants: dict[str, int | None] = {}
+        for name, at in (("until", written.until), ("from", written.begins)):
+            try:
+                instants[name] = None if at is None else _instant_ms(at, self._zone)
+            except NotATime as error:
+                self._found["validity"].wrong_below(name, str(error))
+                return None
+        from_ms, from_day = instants["from"], written.from_day
+        return Validity(
+            natural_days=written.natural_days,
+            days_after_claim=written.days_after_claim,
+            until_ms=instants["until"],
+            from_ms=UNSET if from_ms is None else from_ms,
+            from_day=UNSET if from_day is None else from_day,
+        )
 
 
-def _validity(written: WrittenValidity, zone: ZoneInfo) -> Validity:
-    until = written.until
-    if until is None:
-        return Validity(natural_days=written.natural_days, days_after_claim=written.days_after_claim)
-    instant = until if until.tzinfo else instant_of(until, zone)
-    return Validity(until_ms=int(instant.timestamp() * 1000))
+def _instant_ms(at: datetime, zone: ZoneInfo) -> int:
+    """That time as Unix milliseconds; one without an offset is local. Raises NotATime where a clock change skips it."""
+    return int((at if at.tzinfo else instant_of(at, zone)).timestamp() * 1000)
 
 
 def _currency(place: Place) -> str | None:

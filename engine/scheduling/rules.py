@@ -9,14 +9,14 @@ from engine.domain.campaign import CLAIMS_PER_CLAIMANT_MAX, Cap, Eligibility, Li
 from engine.scheduling.lists import AccountLists
 from engine.scheduling.mistakes import shown
 from engine.scheduling.places import LABEL_CHARACTERS_MAX, Place
-from engine.scheduling.times import LOCAL_EXAMPLE, read_end
+from engine.scheduling.times import LOCAL_EXAMPLE, read_end, read_start
 
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 LIMIT_KEYS = {"max": "1", "per": "campaign"}
 ELIGIBILITY_KEYS = ("cities", "tags", "allow", "deny")
 TAG_KEYS = ("any", "all", "none")
 USE_KEYS = ("cities", "per_payment")
-VALIDITY_KEYS = ("natural_days", "days_after_claim", "until")
+VALIDITY_KEYS = ("natural_days", "days_after_claim", "until", "from", "from_day")
 CAP_KEYS = ("claims", "value")
 
 NAMES_MAX = 1_000
@@ -37,11 +37,13 @@ _INSIDE: dict[Scope, tuple[Scope, ...]] = {
 
 
 class WrittenValidity(Struct, frozen=True):
-    """Validity before `until` has met the campaign's zone: naive where it is local."""
+    """Validity before its times have met the campaign's zone: naive where they are local."""
 
     natural_days: int | None = None
     days_after_claim: int | None = None
     until: datetime | None = None
+    begins: datetime | None = None
+    from_day: int | None = None
 
 
 def read_limits(place: Place) -> tuple[Limit, ...] | None:
@@ -140,22 +142,27 @@ def read_use(place: Place) -> Use | None:
 
 
 def read_validity(place: Place) -> WrittenValidity | None:
-    """How long vouchers are good: one of the three kinds."""
+    """How long vouchers are good, by one of the three kinds, and from when on."""
     found = place.fields(VALIDITY_KEYS, {}, "{natural_days: 7}")
     if found is None:
         return None
-    if len(found) != 1:
-        says = f"says {' and '.join(found)}" if found else "says nothing"
+    ends = [name for name in ("natural_days", "days_after_claim", "until") if name in found]
+    if len(ends) != 1:
+        says = f"says {' and '.join(each for each in found if each in ends)}" if ends else "says nothing of an end"
         place.wrong(f"{says}: write one of natural_days, days_after_claim and until")
         return None
-    [(kind, value)] = found.items()
-    if kind == "until":
-        until = value.read(read_end, LOCAL_EXAMPLE, quoted=True)
-        return WrittenValidity(until=until) if until else None
-    days = value.whole(1, VALIDITY_DAYS_MAX)
-    if days is None:
+    if "from" in found and "from_day" in found:
+        place.wrong("says from and from_day: write one of them")
         return None
-    return WrittenValidity(natural_days=days) if kind == "natural_days" else WrittenValidity(days_after_claim=days)
+    days = {
+        name: found[name].whole(1, VALIDITY_DAYS_MAX)
+        for name in ("natural_days", "days_after_claim", "from_day")
+        if name in found
+    }
+    until = found["until"].read(read_end, LOCAL_EXAMPLE, quoted=True) if "until" in found else None
+    begins = found["from"].read(read_start, LOCAL_EXAMPLE, quoted=True) if "from" in found else None
+    is_read = None not in days.values() and (until or "until" not in found) and (begins or "from" not in found)
+    return WrittenValidity(until=until, begins=begins, **days) if is_read else None
 
 
 def read_cap(place: Place) -> Cap | None:

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.domain.campaign import Offer, Promise, Use, Validity
-from engine.domain.voucher import DAY_MS, midnight_after, period
-from engine.scheduling.files import read_campaign_file
+from engine.domain.voucher import DAY_MS, Period, midnight_after, period, state_at
+from engine.scheduling.files import parse_campaign, read_campaign_file
 
 EXAMPLES = Path(__file__).parents[2] / "deploy" / "campaigns"
 
@@ -34,6 +34,39 @@ def test_the_reference_drop_is_good_for_seven_natural_days() -> None:
     assert good.valid_from_ms == claimed_at_ms
     assert good.valid_from_ms <= ms("2021-09-23T23:59:59.999+08:00") < good.expires_at_ms
     assert good.expires_at_ms == ms("2021-09-24T00:00:00+08:00")
+
+
+@pytest.mark.parametrize(
+    ("begin", "claimed", "valid_from"),
+    [
+        ({"from_day": 2}, "2021-09-17T20:00:00+08:00", "2021-09-18T00:00:00+08:00"),  # the next day (次日生效)
+        ({"from_day": 2}, "2021-09-18T01:00:00+08:00", "2021-09-18T01:00:00+08:00"),
+        ({"from_day": 1}, "2021-09-17T20:00:00+08:00", "2021-09-17T20:00:00+08:00"),
+        ({"from_ms": ms("2021-09-20T09:30:00+08:00")}, "2021-09-17T20:00:00+08:00", "2021-09-20T09:30:00+08:00"),
+        ({"from_ms": ms("2021-09-01T00:00:00+08:00")}, "2021-09-17T20:00:00+08:00", "2021-09-17T20:00:00+08:00"),
+    ],
+)
+def test_a_voucher_may_begin_later_and_ends_when_it_would_have(
+    begin: dict[str, int], claimed: str, valid_from: str
+) -> None:
+    good = period(promise(Validity(natural_days=7, **begin), "Asia/Shanghai"), "2021-09-17", ms(claimed))
+    assert good == Period(ms(valid_from), ms("2021-09-24T00:00:00+08:00"))
+    assert state_at("pending", good, ms(valid_from) - 1) == "not_yet_effective"
+    assert state_at("pending", good, ms(valid_from)) == "pending"
+
+
+def test_what_a_file_says_of_the_begin_is_promised() -> None:
+    text = (EXAMPLES / "hubei-2021.yaml").read_text("utf-8")
+    later = parse_campaign(text.replace("natural_days: 7}", "natural_days: 7, from_day: 2}"), "later")
+    timed = parse_campaign(text.replace("natural_days: 7}", 'natural_days: 7, from: "2021-09-18 09:00"}'), "timed")
+    assert later.validity == Validity(natural_days=7, from_day=2)
+    assert timed.validity == Validity(natural_days=7, from_ms=ms("2021-09-18T09:00:00+08:00"))
+
+
+def test_promises_of_earlier_versions_keep_their_hashes() -> None:
+    """What the ledger calls the same terms stays the same over an upgrade."""
+    plain = read_campaign_file(EXAMPLES / "hubei-2021.yaml")
+    assert plain.terms_of(plain.offers[0]).hash() == "818fd002eebc604479fad33cfb69aa8c734eef0197c200169af24b6bb0397710"
 
 
 def test_natural_days_count_from_the_day_of_the_drop_even_for_a_claim_past_midnight() -> None:

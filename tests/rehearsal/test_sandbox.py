@@ -56,6 +56,8 @@ def test_real_accounts_stay_behind() -> None:
     [
         {"validity": Validity(natural_days=1)},
         {"validity": Validity(days_after_claim=3)},
+        {"validity": Validity(natural_days=7, from_day=2)},
+        {"validity": Validity(natural_days=7, from_ms=round(datetime(2021, 9, 18, tzinfo=UTC).timestamp() * 1000))},
         {"validity": Validity(until_ms=round(datetime(2021, 12, 31, tzinfo=UTC).timestamp() * 1000))},
         {"limits": (Limit(1, "wave"), Limit(3, "campaign"))},
         {"limits": (Limit(4, "campaign"), Limit(2, "day"))},

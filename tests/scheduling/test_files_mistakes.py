@@ -137,6 +137,29 @@ def test_natural_days_that_end_before_a_wave_closes() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("validity", "wave"),
+    [
+        ("natural_days: 2, from_day: 3", "one"),
+        ("natural_days: 2, from_day: 2", ""),
+        ("days_after_claim: 1, from_day: 3", "one"),
+        ("days_after_claim: 1, from_day: 2", ""),
+        ('until: "2027-04-01 24:00", from: "2027-04-02 00:00"', "one"),
+        ('natural_days: 2, from: "2027-03-03 10:00"', "one"),
+        ('natural_days: 2, from: "2027-02-20 10:00"', ""),
+    ],
+)
+def test_vouchers_that_end_before_they_begin(validity: str, wave: str) -> None:
+    text = BASE.replace("days_after_claim: 14", validity)
+    if not wave:
+        parse_campaign(text, "spring.yaml")
+        return
+    assert mistakes(text)[0] == (
+        f"line 9: validity: ends before it begins, for claims of wave {wave}: nobody could use their vouchers; "
+        "let them be good for longer, or begin earlier"
+    )
+
+
 def test_stock_that_is_worth_more_than_the_script_can_add_up() -> None:
     text = BASE.replace("cap: {claims: 100, value: 100000}", "cap: {}").replace("face: 500", "face: 1000000000000")
     assert mistakes(text.replace("{cup: 10}", "{cup: 400}")) == [

@@ -22,6 +22,10 @@ from engine.scheduling.waves import STOCK_MAX
 
 _MONEY: Final = whole("In minor units of the campaign's currency")
 _LEFT: Final = or_null(whole("When it was read; null where the hot store does not hold the wave", 0))
+_BEGIN: Final = {
+    "from": instant("Not usable before this time"),
+    "from_day": whole("Nor before this day of the calendar; the day of the wave is the first", 1),
+}
 LEFT_AGE: Final = {
     "left_age_ms": or_null(whole("How long before this answer `left` was read; null where it is null")),
     "left_read_at_ms": or_null(whole("When it was read, by the clock of `GET /v1/time`: true in a cache too")),
@@ -65,9 +69,9 @@ PAGE_SHAPES: Final[dict[str, Shape]] = {
     "Limit": members({"max": whole("Claims", 1, CLAIMS_PER_CLAIMANT_MAX), "per": one_of(get_args(Scope))}),
     "Validity": {
         "oneOf": [
-            members({"natural_days": whole("Days of the calendar; the day of the wave is the first", 1)}),
-            members({"days_after_claim": whole("That many times 24 hours", 1)}),
-            members({"until": instant("Exclusive")}),
+            members({"natural_days": whole("Days of the calendar; the day of the wave is the first", 1)}, _BEGIN),
+            members({"days_after_claim": whole("That many times 24 hours", 1)}, _BEGIN),
+            members({"until": instant("Exclusive")}, _BEGIN),
         ]
     },
     "Store": members({"id": text(), "title": text(), "city": text()}),
