@@ -9,8 +9,8 @@ import pytest
 from msgspec.structs import replace
 
 from engine.domain.redemption import Unfit, UnfitCode
-from engine.redeeming.desk import BUSY, OUTCOME_UNKNOWN
 from engine.redeeming.steps import Done, Nothing
+from engine.redeeming.waiting import BUSY, OUTCOME_UNKNOWN
 from engine.settings import Settings
 from tests.ledger.samples import rows_of
 from tests.redeeming.counter import MERCHANT, Counter, counter_at
