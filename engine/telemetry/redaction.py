@@ -42,9 +42,9 @@ _SECRETS: Final = re.compile(
     | (?P<name> (?<![\w-]) {_NAME} ["']? \s* (?:=|:|%3[Dd]) \s* )             # a telling name, and its value
         (?: b?'(?:\\.|[^'\\])*' | b?"(?:\\.|[^"\\])*" | \[[^\]]* | \([^)]* | [^\s,;&"'\]\)}}]+ )
     | (?P<quoted> query\ argument\ \$\d+ | with\ args\ beginning\ with: | Failing\ row\ contains
-        | invalid\ input\ (?:syntax|value)\ for\ [^:\n]+: | value\ out\ of\ range: | malformed\ \w+\ literal:
+        | invalid\ input\ (?:syntax|value)\ for\ [^:\n]{{1,200}}: | value\ out\ of\ range: | malformed\ \w+\ literal:
         | COPY\ \w+,\ line\ \d+ ) [^\n]*                                     # Postgres and Redis repeat what they got
-    | (?P<key> Key\ \([^)]*\)= ) [^\n]*
+    | (?P<key> Key\ \([^)]{{0,2100}}\)= ) [^\n]*                                # an index can have 32 columns, each of 63 characters
     """,
     re.VERBOSE | re.IGNORECASE | re.DOTALL,
 )

@@ -193,7 +193,8 @@ def test_what_is_no_secret_stays(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "piece", ["a", "a-", "a://b:", "a://b", "token   ", "abc_", "person='\\", "Key (", "eyJ.", "1_"]
+    "piece",
+    ["a", "a-", "a://b:", "a://b", "token   ", "abc_", "person='\\", "Key (", "invalid input value for ", "eyJ.", "1_"],
 )
 def test_no_text_takes_long(piece: str) -> None:
     """A text from outside that finds its way into a line must not hold the event loop."""
