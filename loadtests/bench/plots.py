@@ -22,6 +22,8 @@ _SQUARE: Final = (10.0, 7.0)
 _DECADE: Final = 10.0
 """Values that differ by more than this stand on a logarithmic axis."""
 _GOAL_MB: Final = 20.0
+_AT_A_RATE: Final = ("latency", "redemptions")
+"""How many a second is fixed in them: how long they took is what differs."""
 _GROWTH: Final = (
     (("redis_cpu_us_per_claim", "redis_script_us_per_claim", "gateway_us_per_claim"), "µs of processor a claim"),
     (("p50_ms", "p99_ms"), "ms through the gateway"),
@@ -79,7 +81,7 @@ def draw(result: Result, figure: Any, axes: Sequence[Any]) -> None:
             _groups(axes[1], result, ["writer_us", "postgres_us"], "µs of processor a claim")
             _legend(figure, result)
         case _:
-            first = "p99_ms" if result.scenario == "latency" else result.shown[0]
+            first = "p99_ms" if result.scenario in _AT_A_RATE else result.shown[0]
             _bars(axes[0], result, first)
             _groups(axes[1], result, [name for name in result.shown if name.endswith("_ms") and "late" not in name])
             _legend(figure, result)
