@@ -44,7 +44,7 @@ _SECRETS: Final = re.compile(
     | (?P<quoted> query\ argument\ \$\d+ | with\ args\ beginning\ with: | Failing\ row\ contains
         | invalid\ input\ (?:syntax|value)\ for\ [^:\n]{{1,200}}: | value\ out\ of\ range: | malformed\ \w+\ literal:
         | COPY\ \w+,\ line\ \d+ ) [^\n]*                                     # Postgres and Redis repeat what they got
-    | (?P<key> Key\ \([^)]{{0,2100}}\)= ) [^\n]*                                # an index can have 32 columns, each of 63 characters
+    | (?P<key> Key\ \([^)]{{0,2100}}\)= ) [^\n]*                             # at most 32 columns, of 63 characters each
     """,
     re.VERBOSE | re.IGNORECASE | re.DOTALL,
 )
