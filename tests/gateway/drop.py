@@ -1,5 +1,6 @@
 """The campaigns of these tests, and a running gateway that serves them."""
 
+import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -17,7 +18,7 @@ from engine.gateway.identity.minting import mint_token
 from engine.gateway.keyring import Keyring
 from engine.gateway.server import Gateway
 from engine.gateway_wiring import gateway_services
-from engine.ledger.campaigns import apply_campaign
+from engine.ledger.campaigns import all_catalogues, apply_campaign
 from engine.scheduling.acts import Actor
 from engine.service import Service
 from engine.settings import Settings
@@ -158,17 +159,26 @@ class Reply:
 
 @asynccontextmanager
 async def running_drop(settings: Settings) -> AsyncIterator[Drop]:
-    """Apply the campaigns, start steward and gateway, wait until every wave is on the board."""
+    """Apply the campaigns if they are not there, start steward and gateway, wait until every wave is on the board."""
     async with connected(settings) as stores:
-        now = datetime.now(UTC)
-        for campaign in campaigns(now):
-            await apply_campaign(stores.ledger, campaign, "tests")
+        if not await all_catalogues(stores.ledger):
+            now = datetime.now(UTC)
+            for campaign in campaigns(now):
+                await apply_campaign(stores.ledger, campaign, "tests")
         (steward,) = steward_services(stores, settings)
         async with running([steward]), running_gateway(settings, stores) as drop:
             drop.steward = steward
             # A shard is bound before its waves are put into it.
             await wait_until(lambda: drop.board.ready and len(drop.board.waves()) == 6, what="all waves on the board")
             yield drop
+
+
+async def loaded(redis_url: str, database_url: str) -> None:
+    """Brings the campaigns into empty stores."""
+    with tempfile.TemporaryDirectory() as data:
+        stores = Settings(data=data, port=0, secret="5" * 64, redis_url=redis_url, database_url=database_url)
+        async with running_drop(replace(stores, board_refresh_ms=20, steward_pass_ms=20)):
+            pass
 
 
 @asynccontextmanager

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from engine import wiring
+from engine import gateway_wiring
 from engine.gateway import statements
 from engine.reporting.statement import statement_on
 from engine.settings import Settings
@@ -108,7 +108,7 @@ async def test_what_is_wrong_is_told(shop: Shop) -> None:
 
 async def test_more_than_can_be_told_is_refused(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (await shop.redeem(shop.order(await shop.claim("ann")))).status == 201
-    monkeypatch.setattr(wiring, "statement_on", partial(statement_on, rows_max=0))
+    monkeypatch.setattr(gateway_wiring, "statement_on", partial(statement_on, rows_max=0))
     refused = await told(shop)
     assert (refused.status, refused["at"]) == (400, "to")
     monkeypatch.setattr(statements, "_IN_LINE_MAX", 0)

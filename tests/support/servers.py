@@ -10,9 +10,9 @@ import itertools
 import os
 import shutil
 import tempfile
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import asyncpg
 import redis
@@ -23,11 +23,20 @@ from engine.ledger.migrate import migrate
 from engine.settings import Settings
 
 T = TypeVar("T")
+Preparation = Callable[[str, str], Coroutine[Any, Any, None]]
+"""Makes something of an empty Redis and an empty, migrated ledger, whose addresses it gets; ends with no connection."""
 
 _MEMORY = Path("/dev/shm")
 _MEMORY_FREE_MIN = 2**30
 """Below this the data go to the disk: a container's /dev/shm often has 64 MB."""
 _TEMPLATE = "dropwave_template"
+
+
+class Prepared(NamedTuple):
+    """Stores as a preparation left them: a database to copy, and Redis, key by key as DUMP has it."""
+
+    database: str
+    keys: list[tuple[bytes, bytes]]
 
 
 def servers_folder() -> Path:
@@ -50,6 +59,7 @@ class TestServers:
         self._postgres: EmbeddedPostgres | None = None
         self._admin: asyncpg.Connection | None = None
         self._numbers = itertools.count(1)
+        self._prepared: dict[Preparation, Prepared] = {}
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine in the loop of the servers, beside the loops of the tests."""
@@ -73,9 +83,23 @@ class TestServers:
             self._execute(f"create database {_TEMPLATE}")
             url = self._address(_TEMPLATE)
             self.run(migrate(url, Settings(database_url=url)))
-        name = f"test_{next(self._numbers)}"
-        self._execute(f"create database {name} template {_TEMPLATE} strategy file_copy")
-        return self._address(name)
+        return self._copy(_TEMPLATE)
+
+    def prepared(self, preparation: Preparation) -> tuple[str, str]:
+        """Addresses of Redis and of a database, as that leaves empty ones: it runs once, what it leaves is copied."""
+        if preparation not in self._prepared:
+            redis_url, database_url = self.empty_redis(), self.new_database()
+            self.run(preparation(redis_url, database_url))
+            with redis.Redis.from_url(redis_url) as client:
+                keys = [(key, client.dump(key)) for key in client.scan_iter()]
+            self._prepared[preparation] = Prepared(database_url.rpartition("/")[2], keys)
+        database, keys = self._prepared[preparation]
+        redis_url = self.empty_redis()
+        with redis.Redis.from_url(redis_url) as client, client.pipeline(transaction=False) as pipeline:
+            for key, dumped in keys:
+                pipeline.restore(key, 0, dumped)
+            pipeline.execute()
+        return redis_url, self._copy(database)
 
     def drop_database(self, url: str) -> None:
         """Remove a database, connections that a failed test left open included."""
@@ -90,6 +114,11 @@ class TestServers:
                 self.run(server.stop())
         self._runner.close()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _copy(self, database: str) -> str:
+        name = f"test_{next(self._numbers)}"
+        self._execute(f"create database {name} template {database} strategy file_copy")
+        return self._address(name)
 
     def _address(self, database: str) -> str:
         assert self._postgres is not None
