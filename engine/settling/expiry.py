@@ -1,7 +1,7 @@
 """The job that writes down which vouchers have expired.
 
 It belongs to the writer that leads, and is in nobody's way: a statement looks at a bounded piece of the table, locks
-nothing that somebody else has locked, and comes after a pause. A pass over a million vouchers takes some 40 s; then the
+nothing that somebody else has locked, and comes after a pause. A pass over a million vouchers takes a minute; then the
 job rests. Where it does not run, every answer to users and tills is the same.
 """
 

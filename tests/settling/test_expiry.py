@@ -106,5 +106,21 @@ async def test_the_job_walks_over_every_page_and_begins_again(
         await job.stop()
 
 
+async def test_a_pass_does_not_walk_over_what_it_has_written_itself(
+    ledger: Ledger, settings: Settings, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(expiry, "PAGES_AT_ONCE", 1)
+    for number in range(300):
+        await put(connection, f"c{number}", "pending", PAST)
+    end = await pages_of_vouchers(ledger)
+    job = ExpiryJob(ledger, replace(settings, expiry_pass_ms=60_000), lambda: True)
+    pauses = []
+    for _ in range(end):
+        await job._step()
+        pauses.append(job._loop.pause_s)
+    assert await pages_of_vouchers(ledger) > end, "there is no room for the new rows on the pages of the old"
+    assert pauses == [expiry.PAUSE_S] * (end - 1) + [60.0], "behind the last page of the beginning it rests"
+
+
 async def _none(count: object) -> bool:
     return await count == 0  # type: ignore[misc]
