@@ -68,7 +68,7 @@ def build_app(
             app.router.add_get(path, handler, expect_handler=expect)
         else:
             app.router.add_route(method, path, handler, expect_handler=expect)
-    add_merchant_routes(app, parts, endpoints.doorkeeper, sender, load)
+    add_merchant_routes(app, parts, endpoints.doorkeeper, endpoints.tills, sender, load)
     add_ops_routes(app, parts, endpoints.doorkeeper, sender)
     return app
 

@@ -9,10 +9,11 @@ from engine.gateway.printing import ClaimPrinter
 from engine.gateway.rates import Rates
 from engine.gateway.status_pages import StatusPages
 from engine.gateway.ticketing import TicketEndpoint
+from engine.gateway.tills import Tills
 
 
 class Endpoints:
-    """Those of users."""
+    """Those of users, and of tills."""
 
     def __init__(self, parts: GatewayParts, rates: Rates) -> None:
         printer = ClaimPrinter(parts.board)
@@ -22,3 +23,4 @@ class Endpoints:
         self.own = OwnEndpoint(parts, self.doorkeeper, printer)
         self.cards = CardsEndpoint(parts, self.doorkeeper)
         self.pages = StatusPages(parts.board)
+        self.tills = Tills(parts, self.doorkeeper)

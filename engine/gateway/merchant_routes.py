@@ -1,29 +1,27 @@
 """The routes of merchants, and thin handlers for them.
 
 As for operators, what the head of a request tells is refused before who asks, and the body is read for merchants only.
-Tills count among the requests under way; they are not slowed down by account, since one token may serve a whole chain,
-but for what they ask in vain (`guesses`).
+Tills count among the requests under way. What they post without a parameter in the path takes the lane, too (`tills`).
 """
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from aiohttp import web
 
 from engine.gateway.answer import Answer, Heading
-from engine.gateway.bodies import check_media_type
 from engine.gateway.callers import Doorkeeper
-from engine.gateway.guesses import Guessed, Guesses
+from engine.gateway.guesses import Guessed
 from engine.gateway.identity.caller import Caller
 from engine.gateway.load import Load
 from engine.gateway.locks import LockEndpoint
 from engine.gateway.parts import GatewayParts
-from engine.gateway.quotes import QuoteEndpoint
-from engine.gateway.redemptions import RedemptionEndpoint
 from engine.gateway.refusals import Problem, refuse
 from engine.gateway.requests import TOO_LARGE, expect_within, heading_of, read_body, response_of
 from engine.gateway.reversals import ReversalEndpoint
 from engine.gateway.sending import Sender
 from engine.gateway.statements import StatementEndpoint
+from engine.gateway.tills import Post, Tills
 
 WithBody = Callable[[web.Request, Caller, Heading, bytes], Awaitable[Answer]]
 WithoutBody = Callable[[web.Request, Caller, Heading], Awaitable[Answer]]
@@ -33,18 +31,33 @@ class _Routes:
     """Adds routes to an application."""
 
     def __init__(
-        self, app: web.Application, parts: GatewayParts, doorkeeper: Doorkeeper, sender: Sender, load: Load
+        self,
+        app: web.Application,
+        parts: GatewayParts,
+        doorkeeper: Doorkeeper,
+        tills: Tills,
+        sender: Sender,
+        load: Load,
     ) -> None:
         self._router = app.router
-        self._bytes_max = parts.settings.merchant_body_bytes_max
+        self._tills = tills
+        self._bytes_max = tills.bytes_max
         self._deadline_s = parts.settings.body_deadline_ms / 1000
         self._doorkeeper = doorkeeper
         self._expect = expect_within(self._bytes_max, sender)
         self._sender = sender
         self._load = load
-        self._guesses = Guesses(parts.settings)
 
-    def post(self, endpoint: str, path: str, answer: WithBody, guessed: Guessed | None = "code") -> None:
+    def till(self, post: Post) -> None:
+        """What a till posts to a path without parameters."""
+        self.post(
+            post.endpoint,
+            post.path,
+            lambda _request, caller, heading, body: post.answer(caller, heading, body),
+            post.guessed,
+        )
+
+    def post(self, endpoint: str, path: str, answer: WithBody, guessed: Guessed | None = None) -> None:
         """What a merchant may do, with a body in JSON. `endpoint` is what the metrics call it, `guessed` what the body
         names that could be a guess."""
 
@@ -81,8 +94,7 @@ class _Routes:
         self, request: web.Request, heading: Heading, answer: WithBody, guessed: Guessed | None
     ) -> Answer:
         is_too_large = (request.content_length or 0) > self._bytes_max
-        wrong = TOO_LARGE if is_too_large else check_media_type(heading.content_type, heading.content_encoding)
-        caller = wrong or self._doorkeeper.merchant(heading.authorization)
+        caller = TOO_LARGE if is_too_large else self._tills.let_in(heading)
         if isinstance(caller, Problem):
             return refuse(caller, heading.accept_language)
         body = await read_body(request, self._bytes_max, self._deadline_s)
@@ -92,28 +104,18 @@ class _Routes:
         if refusal is not None:
             return refuse(refusal, heading.accept_language)
         try:
-            refusal = None if guessed is None else self._guesses.refusal(guessed, caller)
-            if refusal is not None:
-                return refuse(refusal, heading.accept_language)
-            given = await answer(request, caller, heading, body)
-            if guessed is not None:
-                self._guesses.answered(guessed, caller, given)
-            return given
+            return await self._tills.answer(guessed, caller, heading, partial(answer, request, caller, heading, body))
         finally:
             self._load.leave()
 
 
 def add_merchant_routes(
-    app: web.Application, parts: GatewayParts, doorkeeper: Doorkeeper, sender: Sender, load: Load
+    app: web.Application, parts: GatewayParts, doorkeeper: Doorkeeper, tills: Tills, sender: Sender, load: Load
 ) -> None:
     """Add `/v1/merchant/…`."""
-    routes = _Routes(app, parts, doorkeeper, sender, load)
-    redemptions = RedemptionEndpoint(parts)
-    routes.post(
-        "redeem",
-        "/v1/merchant/redemptions",
-        lambda _request, caller, heading, body: redemptions.redeem(caller, heading, body),
-    )
+    routes = _Routes(app, parts, doorkeeper, tills, sender, load)
+    for post in tills.posts:
+        routes.till(post)
     reversals, locks = ReversalEndpoint(parts), LockEndpoint(parts)
     routes.see(
         "redemption",
@@ -126,25 +128,11 @@ def add_merchant_routes(
         lambda request, caller, heading, body: reversals.reverse(
             request.match_info["redemption"], caller, heading, body
         ),
-        guessed=None,
-    )
-    routes.post(
-        "lock",
-        "/v1/merchant/locks",
-        lambda _request, caller, heading, body: locks.lock(caller, heading, body),
     )
     routes.post(
         "release",
         "/v1/merchant/locks/{lock}/release",
         lambda request, caller, heading, body: locks.release(request.match_info["lock"], caller, heading, body),
-        guessed=None,
-    )
-    quotes = QuoteEndpoint(parts)
-    routes.post(
-        "quote",
-        "/v1/merchant/quotes",
-        lambda _request, caller, heading, body: quotes.quotes(caller, heading, body),
-        guessed="user",
     )
     statements = StatementEndpoint(parts, doorkeeper)
     routes.see(

@@ -67,6 +67,12 @@ class PromiseBook:
             found[key] = kept
         return found
 
+    def known_merchant(self, store: str) -> str | None:
+        """The merchant of that store where the book has it and is fresh; else `merchant_of` tells."""
+        if self._read_s is None or self._monotonic_s() - self._read_s >= STORES_FRESH_FOR_S:
+            return None
+        return self._merchants.get(store)
+
     async def merchant_of(self, store: str) -> str:
         """The merchant of that store, as the newest campaign that has it says, else what was once promised; empty where
         it never was a store.

@@ -26,42 +26,21 @@ from collections.abc import Sequence
 
 import structlog
 
-from engine.domain.redemption import Unfit, UnfitCode
+from engine.domain.redemption import Unfit
 from engine.domain.reversal import Reverse
 from engine.errors import LedgerError, LedgerRefused, LedgerUndone
 from engine.ledger.database import Ledger
 from engine.ledger.promise_book import PromiseBook, TermsKey
 from engine.ledger.voucher_steps import Entry, StepKey, look_up, reversals_of, take
-from engine.redeeming.steps import Around, Asked, Done, Nothing, Outcome, Wanted, question_of, work_out
+from engine.redeeming.steps import Around, Asked, Done, Nothing, Outcome, Wanted, work_out
+from engine.redeeming.waiting import BUSY, OUTCOME_UNKNOWN, Awaited, Deadlines, Waiting
 from engine.settings import Settings
 from engine.telemetry import REDEEM_BATCH_SIZE, REDEEM_STEP_SECONDS, REDEMPTIONS_REPEATED
 
 log = structlog.get_logger(__name__)
 
-BUSY = Unfit(UnfitCode.BUSY)
-OUTCOME_UNKNOWN = Unfit(UnfitCode.OUTCOME_UNKNOWN)
 RETRY_PAUSE_S = 0.05
 """Before a batch is repeated whose reply was lost: a Postgres that restarts is not hammered."""
-
-
-class Waiting:
-    """One request of a till, until it has its outcome."""
-
-    __slots__ = ("arrived_s", "asked", "future", "is_sent", "lost_step")
-
-    def __init__(self, asked: Asked, future: "asyncio.Future[Outcome]", arrived_s: float) -> None:
-        self.asked = asked
-        self.future = future
-        self.arrived_s = arrived_s
-        self.is_sent = False
-        """Whether a statement is under way that takes its step."""
-        self.lost_step = 0
-        """The step that a statement whose reply was lost may have taken, or may still take; 0 where there is none."""
-
-    def end(self, outcome: Outcome) -> None:
-        """Tell, unless the client has gone, or has been told because of the deadline."""
-        if not self.future.done():
-            self.future.set_result(outcome)
 
 
 class RedemptionDesk:
@@ -72,6 +51,7 @@ class RedemptionDesk:
         self._book = book
         self._settings = settings
         self._queue: deque[Waiting] = deque()
+        self._deadlines = Deadlines(settings.redeem_deadline_ms / 1000)
         self._something = asyncio.Event()
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
@@ -91,17 +71,18 @@ class RedemptionDesk:
 
     async def ask(self, asked: Asked) -> Outcome:
         """What becomes of it. Never raises for what happens to the ledger."""
+        waiting = Awaited(asked)
+        self.put(waiting)
+        return await waiting.outcome()
+
+    def put(self, waiting: Waiting) -> None:
+        """As `ask`: it is told what becomes of it, perhaps before this returns."""
         if self._stopping or len(self._queue) >= self._settings.redeem_queue_max:
-            return BUSY
-        waiting = Waiting(asked, asyncio.get_running_loop().create_future(), time.monotonic())
+            waiting.end(BUSY)
+            return
         self._queue.append(waiting)
+        self._deadlines.watch(waiting)
         self._something.set()
-        try:
-            async with asyncio.timeout(self._settings.redeem_deadline_ms / 1000):
-                return await waiting.future
-        except TimeoutError:
-            # What has waited till now and was not sent never will be: nothing is, for whom nobody waits.
-            return OUTCOME_UNKNOWN if waiting.is_sent or waiting.lost_step else BUSY
 
     async def _run(self) -> None:
         while not (self._stopping and not self._queue):
@@ -125,15 +106,14 @@ class RedemptionDesk:
         left: list[Waiting] = []
         while self._queue and len(batch) < self._settings.redeem_batch_max:
             waiting = self._queue.popleft()
-            asked = waiting.asked
-            request = asked.request
-            if waiting.future.done():  # nobody waits for it any more
+            if waiting.is_over:
                 continue
-            if asked.code in codes or request in requests:
+            question = waiting.question
+            if question.code in codes or question.request in requests:
                 left.append(waiting)
             else:
-                codes.add(asked.code)
-                requests.add(request)
+                codes.add(question.code)
+                requests.add(question.request)
                 batch.append(waiting)
         self._queue.extendleft(reversed(left))
         return batch
@@ -159,7 +139,7 @@ class RedemptionDesk:
 
     async def _look_up(self, batch: Sequence[Waiting]) -> list[tuple[Waiting, Wanted]]:
         """Tell those whose answer is known; the steps that the others want. Raises LedgerError."""
-        entries = await look_up(self._ledger, [question_of(waiting.asked) for waiting in batch])
+        entries = await look_up(self._ledger, [waiting.question for waiting in batch])
         terms = await self._book.promises(key for entry in entries if (key := _terms_key(entry)) is not None)
         reversed_before = await reversals_of(self._ledger, _redemptions(batch, entries))
         places: dict[tuple[int | None, str, str], set[int]] = {}
@@ -187,7 +167,7 @@ class RedemptionDesk:
         return wanted
 
     async def _take(self, wanted: Sequence[tuple[Waiting, Wanted]]) -> None:
-        wanted = [(waiting, each) for waiting, each in wanted if not waiting.future.done()]
+        wanted = [(waiting, each) for waiting, each in wanted if not waiting.is_over]
         for waiting, _ in wanted:
             waiting.is_sent = True
         try:

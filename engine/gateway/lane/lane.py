@@ -1,4 +1,4 @@
-"""What the lane answers: claims, tickets, and the page of a wave.
+"""What the lane answers: claims, tickets, the page of a wave, and what tills post.
 
 It refuses nothing of its own: a request that it is not sure of is left to the application, as if it had not been seen.
 """
@@ -13,6 +13,7 @@ from engine.gateway.answer import Heading
 from engine.gateway.aside import Listener
 from engine.gateway.endpoints import Endpoints
 from engine.gateway.forwarded import Forwarded
+from engine.gateway.identity.caller import Caller
 from engine.gateway.lane.plain import Head, PlainReader
 from engine.gateway.load import Load
 from engine.gateway.parts import GatewayParts
@@ -26,6 +27,7 @@ log = structlog.get_logger(__name__)
 
 _POST: Final = b"POST /v1/waves/"
 _GET: Final = b"GET /v1/waves/"
+_TILL: Final = b"POST /v1/merchant/"
 _POST_PATH: Final = len("POST ")
 _GET_PATH: Final = len("GET ")
 _PATH: Final = len("/v1/waves/")
@@ -52,6 +54,8 @@ class Lane:
         self._claims = endpoints.claims
         self._pages = endpoints.pages
         self._tickets = endpoints.tickets
+        self._tills = endpoints.tills
+        self._till_posts = {post.path.encode(): post for post in endpoints.tills.posts}
         self._rates = rates
         self._load = load
         self._forwarded = Forwarded(settings.trusted_proxies, settings.forwarded_header)
@@ -61,7 +65,7 @@ class Lane:
 
     def take(self, asker: Asker, data: bytes) -> bool:
         """Whether this is a request for the lane; the asker hears of it then, perhaps before this returns."""
-        is_post = data.startswith(_POST)
+        is_post = data.startswith((_POST, _TILL))
         if not is_post and not data.startswith(_GET):
             return False
         plain = self._reader.read(data, _POST_PATH if is_post else _GET_PATH)
@@ -75,6 +79,8 @@ class Lane:
             return False
 
     def _take_post(self, asker: Asker, head: Head, authorization: str, body: bytes) -> bool:
+        if head.target.startswith(_TILL[_POST_PATH:]):
+            return self._take_till(asker, head, authorization, body)
         if len(body) > self._body_bytes_max:
             return False
         target = head.target
@@ -100,6 +106,19 @@ class Lane:
             self._tickets.begin(live, heading, asker)
         return True
 
+    def _take_till(self, asker: Asker, head: Head, authorization: str, body: bytes) -> bool:
+        post = self._till_posts.get(head.target)
+        if post is None or len(body) > self._tills.bytes_max:
+            return False
+        heading = _heading_of(head, authorization, asker.address, "POST", post.path)
+        caller = self._tills.let_in(heading)
+        if self._is_refused(asker, head, post.endpoint, heading, caller if isinstance(caller, Problem) else None):
+            return True
+        assert isinstance(caller, Caller)  # else it was refused
+        asker.begun(post.endpoint, heading, self._load)
+        self._tills.begin(post, caller, heading, body, asker)
+        return True
+
     def _take_page(self, asker: Asker, head: Head, authorization: str, body: bytes) -> bool:
         live = None if body else self._board.wave(head.target[_PATH:].decode())
         if live is None:
@@ -110,13 +129,16 @@ class Lane:
             asker.answered(self._pages.page_of(live, heading))
         return True
 
-    def _is_refused(self, asker: Asker, head: Head, endpoint: str, heading: Heading) -> bool:
-        """Whether too much comes from this address or to this process, and has its answer. If not, it is counted."""
+    def _is_refused(
+        self, asker: Asker, head: Head, endpoint: str, heading: Heading, wrong: Problem | None = None
+    ) -> bool:
+        """Whether too much comes from this address, its head is `wrong`, or too much comes to this process; it has its
+        answer then. If not, it is counted."""
         problem = self._address_refusal(head, heading) if self._rates.counts_addresses else None
         if problem is not None:
             endpoint = "connection"
         else:
-            problem = self._load.enter()
+            problem = wrong or self._load.enter()
         if problem is None:
             return False
         asker.begun(endpoint, heading, None)
