@@ -1,9 +1,9 @@
 """What everybody may see: campaigns, waves, the store's clock. Asked for by a crowd that watches a countdown.
 
-What a page says is encoded once for each reading of the board; only the age of `left` is put in for each
-request. The ETag is weak and does not cover that age: a page that differs in nothing else is the same page. It is made
-of what the page says and of nothing else, so every gateway gives the same one, and a cache in front of several can
-ask any of them.
+What a page says is encoded once for each reading of the board, and the page of a wave is put together once until the
+next reading, or until an instant at which it changes by itself; only the age of `left` is put in for each request.
+The ETag is weak and does not cover that age: a page that differs in nothing else is the same page. It is made of what
+the page says and of nothing else, so every gateway gives the same one, and a cache in front of several can ask any.
 
 **How old.** A page may be kept for a second, and no longer: `must-revalidate`, and no `stale-while-revalidate`, since
 a page that says `open` must not outlive the wave. In a cache `left_age_ms` stands still; `left_read_at_ms` does not
@@ -41,6 +41,7 @@ _KEEP: Final = ("Cache-Control", "public, max-age=1, must-revalidate")
 _KEEP_SHARED: Final = ("Cache-Control", "public, max-age=0, s-maxage=1, must-revalidate")
 NEAR_MS: Final = 2_000
 """A second in a shared cache, which rounds the age that it states down, and a second in the browser behind it."""
+NEVER_MS: Final = 2**63
 _RECOVERING: Final = Problem("recovering")
 
 
@@ -53,12 +54,34 @@ class _Printed(Struct, frozen=True):
     tag: bytes
 
 
+class _Page(Struct, frozen=True):
+    """A page for whoever asks: all but the age of its oldest `left`, which was read at `read_ms` (0: there is none)."""
+
+    tag: str
+    own: Headers
+    """What its 304 says beside what every answer does."""
+    headers: Headers
+    before_age: bytes
+    read_ms: int
+    behind_age: bytes
+
+
+class _Standing(Struct, frozen=True):
+    """The page of a wave, for as long as the board has this picture of it and the clock is between these instants."""
+
+    live: LiveWave
+    from_ms: int
+    until_ms: int
+    page: _Page
+
+
 class StatusPages:
     """Prints the board."""
 
     def __init__(self, board: BoardPart) -> None:
         self._board = board
         self._printed: dict[tuple[str, str], _Printed] = {}
+        self._standing: dict[str, _Standing] = {}
 
     def time(self, heading: Heading) -> Answer:
         """The hot store's clock as this gateway estimates it."""
@@ -76,11 +99,20 @@ class StatusPages:
 
     def page_of(self, live: LiveWave, heading: Heading) -> Answer:
         """The page of a wave that is at hand."""
-        now_ms = self._board.store_time_ms()
-        if _is_missed(live, now_ms):
-            return refuse(_RECOVERING, heading.accept_language)
+        now_ms, standing = self._board.store_time_ms(), self._standing.get(live.wave.id)
+        if standing is None or standing.live is not live or not standing.from_ms <= now_ms < standing.until_ms:
+            if _is_missed(live, now_ms):
+                return refuse(_RECOVERING, heading.accept_language)
+            standing = self._stand(live, now_ms)
+        return self._send(standing.page, heading)
+
+    def _stand(self, live: LiveWave, now_ms: int) -> _Standing:
         printed = self._wave(live, now_ms)
-        return self._send(printed.body, printed.tag, [live], _cache_control([_hours(live)], now_ms), heading)
+        page = _page(printed.body, printed.tag, [live], _cache_control([_hours(live)], now_ms))
+        if len(self._standing) >= CACHED_MAX:
+            self._standing.clear()
+        standing = self._standing[live.wave.id] = _Standing(live, now_ms, _next_change_ms(live, now_ms), page)
+        return standing
 
     def waves(self, heading: Heading) -> Answer:
         """Every wave in the hot store, by opening. Those of sandboxes are shown only to who asks for them by id."""
@@ -90,7 +122,7 @@ class StatusPages:
         printed = [self._wave(wave, now_ms) for wave in live]
         body = b'{"waves":[' + b",".join(part.body for part in printed) + b"]}"
         tags = b"".join(part.tag for part in printed)
-        return self._send(body, tags, live, _cache_control(map(_hours, live), now_ms), heading)
+        return self._send(_page(body, tags, live, _cache_control(map(_hours, live), now_ms)), heading)
 
     async def campaign(self, campaign: str, heading: Heading) -> Answer:
         """A campaign: rules, offers, schedule. Of the hot store, or of the ledger where it has left that."""
@@ -112,23 +144,14 @@ class StatusPages:
             _hours(live[wave.no]) if wave.no in live else (wave.opens_at_ms, wave.closes_at_ms)
             for wave in catalogue.waves
         ]
-        return self._send(body, tags, list(live.values()), _cache_control(hours, now_ms), heading)
+        return self._send(_page(body, tags, list(live.values()), _cache_control(hours, now_ms)), heading)
 
-    def _send(
-        self, body: bytes, tags: bytes, waves: Sequence[LiveWave], cache_control: tuple[str, str], heading: Heading
-    ) -> Answer:
+    def _send(self, page: _Page, heading: Heading) -> Answer:
         """The page with the age of its oldest `left`, or 304 where the caller has it already."""
-        tag = f"W/{tag_of(tags)}"
-        read_ms = min((wave.read_ms for wave in waves if wave.loaded), default=0)
-        headers: Headers = (cache_control, ("ETag", tag))
-        if read_ms:
-            headers += (("Left-Read-At-Ms", str(read_ms)),)
-        if has(heading.if_none_match, tag):
-            return Answer(304, "not_modified", BARE + headers)
-        age = b"%d" % max(0, self._board.store_time_ms() - read_ms) if read_ms else b"null"
-        read_at = b"%d" % read_ms if read_ms else b"null"
-        aged = body[:-1] + b',"left_age_ms":' + age + b',"left_read_at_ms":' + read_at + b"}"
-        return Answer(200, "ok", JSON + headers, aged)
+        if has(heading.if_none_match, page.tag):
+            return Answer(304, "not_modified", BARE + page.own)
+        age = b"%d" % max(0, self._board.store_time_ms() - page.read_ms) if page.read_ms else b"null"
+        return Answer(200, "ok", page.headers, page.before_age + age + page.behind_age)
 
     def _wave(self, live: LiveWave, now_ms: int) -> _Printed:
         status = live.status(now_ms)
@@ -150,6 +173,18 @@ class StatusPages:
         return printed
 
 
+def _page(body: bytes, tags: bytes, waves: Sequence[LiveWave], cache_control: tuple[str, str]) -> _Page:
+    """The page of this JSON object, which shows these waves."""
+    read_ms = min((wave.read_ms for wave in waves if wave.loaded), default=0)
+    tag = f"W/{tag_of(tags)}"
+    own: Headers = (cache_control, ("ETag", tag))
+    if read_ms:
+        own += (("Left-Read-At-Ms", str(read_ms)),)
+    read_at = b"%d" % read_ms if read_ms else b"null"
+    behind_age = b',"left_read_at_ms":' + read_at + b"}"
+    return _Page(tag, own, JSON + own, body[:-1] + b',"left_age_ms":', read_ms, behind_age)
+
+
 def _is_missed(live: LiveWave, now_ms: int) -> bool:
     """Whether it is on, and the hot store lacks it for the moment: what is left of it is not known."""
     return not live.loaded and live.state.state == "live" and live.state.opens_ms <= now_ms < live.state.closes_ms
@@ -164,3 +199,11 @@ def _cache_control(hours: Iterable[tuple[int, int]], now_ms: int) -> tuple[str, 
     """How long a page with waves of these hours may be kept."""
     is_near = any(0 <= instant_ms - now_ms < NEAR_MS for pair in hours for instant_ms in pair)
     return _KEEP_SHARED if is_near else _KEEP
+
+
+def _next_change_ms(live: LiveWave, now_ms: int) -> int:
+    """From when on the clock alone may have made another page of it: the wave opens or closes, or is near to it, or no
+    longer."""
+    instants_ms = (live.state.opens_ms, live.state.closes_ms)
+    changes_ms = (at_ms + more_ms for at_ms in instants_ms for more_ms in (1 - NEAR_MS, 0, 1))
+    return min((change_ms for change_ms in changes_ms if change_ms > now_ms), default=NEVER_MS)

@@ -1,5 +1,6 @@
 """What caches may keep, and for how long: in a browser, in a CDN that meets several gateways, around an opening."""
 
+import random
 from typing import Any
 
 import pytest
@@ -288,3 +289,41 @@ async def test_what_will_not_change_any_more_is_not_near(drop: Drop) -> None:
     board.now_ms = live.state.opens_ms - 1
     answer = await StatusPages(board).wave("one-later", Heading())
     assert dict(answer.headers)["Cache-Control"] == KEEP
+
+
+async def test_a_page_that_stands_is_the_page_of_now(drop: Drop, seed: int) -> None:
+    """Whatever was shown before: around each instant, back and forth, with other pictures of the wave."""
+    live, draw = drop.live("one-later"), random.Random(seed)
+    opens_ms, closes_ms = live.state.opens_ms, live.state.closes_ms
+    pictures = [
+        live,
+        replace(live, left={1: 0}),
+        replace(live, stopped="a reason"),
+        replace(live, read_ms=live.read_ms + 7),
+        replace(live, loaded=False),
+        *(replace(live, state=replace(live.state, state=flag)) for flag in ("paused", "closed", "cancelled")),
+        replace(live, state=replace(live.state, opens_ms=opens_ms + 1_500, closes_ms=closes_ms - 1_500)),
+    ]
+    instants = [
+        change_ms + more_ms
+        for change_ms in (opens_ms, opens_ms + 1_500, closes_ms - 1_500, closes_ms)
+        for more_ms in (-NEAR_MS - 1, -NEAR_MS, 1 - NEAR_MS, -1, 0, 1, 2)
+    ]
+    board = Still(live)
+    pages = StatusPages(board)
+    for _ in range(3_000):
+        board._waves[0] = draw.choice(pictures) if draw.random() < 0.2 else board._waves[0]
+        board.now_ms = draw.choice(instants) if draw.random() < 0.7 else board.now_ms + draw.randrange(100)
+        heading = Heading(if_none_match=draw.choice(["", "*"]), accept_language="zh")
+        shown, fresh = (of.page_of(board._waves[0], heading) for of in (pages, StatusPages(board)))
+        assert shown.status == fresh.status
+        if shown.status < 400:  # a refusal has a pause of its own
+            assert shown == fresh, (board.now_ms - opens_ms, board._waves[0])
+
+
+async def test_pages_that_stand_are_bounded(drop: Drop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.gateway.status_pages.CACHED_MAX", 2)
+    lives = [drop.live(wave) for wave in ("one-open", "one-later", "many-open", "people-open")]
+    pages = StatusPages(Still(*lives))
+    assert {pages.page_of(live, Heading()).status for live in lives * 2} == {200}
+    assert len(pages._standing) <= 2
