@@ -1,6 +1,8 @@
 """What winners do with their vouchers in shops, drawn in advance, and what the terms of their claims say to that."""
 
+import itertools
 import random
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Final
@@ -74,12 +76,22 @@ class Errand(Struct, frozen=True):
 
 
 def draw_errands(holdings: Sequence[Holding], stores: Mapping[str, Store], now_ms: int, seed: int) -> list[Errand]:
-    """An errand for each voucher. `stores` are all of the campaign. The same seed draws the same."""
+    """An errand for each voucher. `stores` are all of the campaign. The same seed draws the same.
+
+    Stores that do not take an offer's vouchers come in turn: a few of its vouchers hear each of their refusals.
+    """
     draw = random.Random(seed)  # noqa: S311 - has to be repeatable
-    return [_errand(draw, number, each, stores, now_ms) for number, each in enumerate(holdings)]
+    turns: _Turns = defaultdict(itertools.count)
+    return [_errand(draw, number, each, stores, now_ms, turns) for number, each in enumerate(holdings)]
 
 
-def _errand(draw: random.Random, number: int, holding: Holding, stores: Mapping[str, Store], now_ms: int) -> Errand:
+_Turns = defaultdict[int, "itertools.count[int]"]
+"""How often vouchers of an offer were shown where they are not taken, by the offer's number."""
+
+
+def _errand(
+    draw: random.Random, number: int, holding: Holding, stores: Mapping[str, Store], now_ms: int, turns: _Turns
+) -> Errand:
     promise, kind = holding.promise, _IN_TURN.get(number % _TURN) or draw.choice(_DRAWN)
     good = [id for id, store in promise.stores.items() if not promise.use.cities or store.city in promise.use.cities]
     store = draw.choice([good[-1], draw.choice(good)])  # the last is what the revision takes away
@@ -102,7 +114,8 @@ def _errand(draw: random.Random, number: int, holding: Holding, stores: Mapping[
         first = Visit(store, promise.offer.min_spend - 1, "below_min_spend")
     elif kind is ErrandKind.WRONG_PLACE:
         wrong = sorted(stores.keys() - set(good))
-        first = _misplaced(promise, stores, draw.choice(wrong), amount) if wrong else None
+        place = next(turns[holding.offer_no])
+        first = _misplaced(promise, stores, wrong[place % len(wrong)], amount) if wrong else None
     plain = kind in (ErrandKind.TOO_LITTLE, ErrandKind.WRONG_PLACE) and first is None
     return Errand(number, holding, ErrandKind.PLAIN if plain else kind, then, first, meanwhile)
 

@@ -140,3 +140,12 @@ def test_what_is_expected_of_tills_follows_the_validity(validity: Validity, expe
             out_of_time = errand.first is not None and errand.first.expected in certain
             assert (errand.meanwhile is not None) == out_of_time
         assert {errand.then.store for errand in errands} == {"s1", "s2"}
+
+
+def test_a_few_vouchers_hear_every_refusal_of_a_place(seed: int) -> None:
+    """Stores that do not take them come in turn, whatever the draw."""
+    errands = draw_errands([HOLDING] * 200, STORES, HOLDING.life.valid_from_ms, seed)
+    places = [errand.first.store for errand in errands if errand.kind is ErrandKind.WRONG_PLACE and errand.first]
+    assert len(places) > 9
+    for first in range(len(places) - 2):
+        assert set(places[first : first + 3]) == {"s3", "s4", "s5"}
