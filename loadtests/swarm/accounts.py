@@ -151,5 +151,6 @@ def _with_secret(settings: Settings) -> Settings:
     except OSError:
         raise UsageError(
             "no tokens can be made: set DROPWAVE_SECRET or DROPWAVE_JWT_SECRET to the installation's, DROPWAVE_DATA to "
-            f"the data folder of a `dropwave up` on this machine, or {TOKENS_FILE} and {OPS_TOKEN} to its issuer's"
+            f"the data folder of a `dropwave up` on this machine, or {TOKENS_FILE}, {OPS_TOKEN} and (for shops) "
+            f"{TILL_TOKENS_FILE} to its issuer's"
         ) from None

@@ -38,6 +38,7 @@ LOCKS: Final = "/v1/merchant/locks"
 QUOTES: Final = "/v1/merchant/quotes"
 _SPENT_MAX: Final = 20_000
 """Beyond what the voucher asks for, in minor units."""
+_BY_TIME: Final = ("not_yet_effective", "expired")
 _HOLD_MS: Final = 60_000
 _AGAIN_S: Final = 0.5
 
@@ -73,6 +74,8 @@ class Shopping:
         """From the first look at the card to the last."""
         gevent.sleep(self._draw.uniform(0.5, 1.5) * self._crowd.plan.shop_delay_s)
         card = self._look()
+        if card and card.state not in ("pending", *_BY_TIME) and self._crowd.accounts.is_fresh:
+            self._compare(card)
         self._store = self._tills.among(card.stores) if card and card.state == "pending" else ""
         if card is None or not self._store:
             self._receipts.sales.unusable += 1

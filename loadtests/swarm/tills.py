@@ -42,7 +42,10 @@ class Till:
 
 
 class Tills:
-    """All of them. Their tokens are made here, or those of LOAD_TILL_TOKENS, whose stores their issuer has named."""
+    """All of them. Their tokens are made here, or those of LOAD_TILL_TOKENS, whose stores their issuer has named.
+
+    Raises UsageError where there can be none.
+    """
 
     def __init__(self, client: FastHttpSession, crowd: Crowd, tokens: Tokens, worker: int) -> None:
         self.sales: Sales = crowd.book.sales
@@ -52,6 +55,8 @@ class Tills:
         self._by_store: dict[str, list[Till]] = {}
         self._draw = random.Random(crowd.stage.seed + worker)
         self._made = count(1)
+        if not tokens.till_lines:
+            tokens.of_till(self._prefix, "any")  # where none can be made, that is said before anybody goes shopping
         for token in tokens.till_lines[worker :: crowd.stage.shares]:
             for store in stores_of(token):
                 self._by_store.setdefault(store, []).append(Till(self._name(), store, token))

@@ -7,7 +7,7 @@ import jwt
 import pytest
 
 from engine.errors import CannotRun, UsageError
-from loadtests.swarm.accounts import Accounts, Tokens, Who
+from loadtests.swarm.accounts import Accounts, Tokens, Who, stores_of
 
 SECRET = "5ec7e7" * 6
 MADE = Tokens({})
@@ -71,7 +71,20 @@ def test_what_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         Tokens({"LOAD_TOKENS": str(tmp_path / "empty")})
     monkeypatch.delenv("DROPWAVE_JWT_SECRET")
     monkeypatch.setenv("DROPWAVE_DATA", str(tmp_path))
-    with pytest.raises(UsageError, match="LOAD_TOKENS and LOAD_OPS_TOKEN"):
+    with pytest.raises(UsageError, match="LOAD_TOKENS, LOAD_OPS_TOKEN"):
         Tokens({}).of("u1", Who())
     (tmp_path / "secret").write_text(SECRET + "\n")
     assert Tokens({}).of("u1", Who())
+
+
+def test_tills_have_tokens_of_their_stores(tmp_path: Path) -> None:
+    token = MADE.of_till("till-1", "s-1")
+    claims = jwt.decode(token, SECRET, ["HS256"], audience="shop")
+    assert (claims["sub"], claims["scope"], claims["stores"]) == ("till-1", "merchant", ["s-1"])
+    file = tmp_path / "tills"
+    file.write_text(f"{token}\n")
+    assert Tokens({"LOAD_TILL_TOKENS": str(file)}).till_lines == (token,)
+    assert stores_of(token) == ["s-1"]
+    for wrong in ("", "token", "a.b.c", MADE.of("user", Who())):
+        with pytest.raises(UsageError, match="LOAD_TILL_TOKENS"):
+            stores_of(wrong)

@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 
-from loadtests.swarm.accounts import stores_of
 from loadtests.swarm.answers import NO_ANSWER, Told, ToldClaim
 from loadtests.swarm.contradictions import Contradictions
 from loadtests.swarm.receipts import Receipts, Sales, Sums
@@ -169,7 +168,3 @@ def test_shops_in_which_nothing_was_redeemed_put_nothing_to_the_test() -> None:
     verdict = judge(tally_of(Sums(), 0), SEEN, None, None, [], Booked(Sums(), Sums(), is_own=True))
     assert verdict.status == NOT_KNOWN
     assert "no voucher was redeemed, so P8 was not put to the test" in verdict.not_known
-
-
-def test_the_stores_of_a_token_are_read_from_it() -> None:
-    assert stores_of("e30.eyJzdG9yZXMiOlsicy0xIiwicy0yIl19.x") == ["s-1", "s-2"]
