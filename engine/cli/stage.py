@@ -40,7 +40,7 @@ from engine.rehearsal.drop import Scene, rehearse
 from engine.rehearsal.own_stores import OwnStores
 from engine.rehearsal.plan import Plan
 from engine.rehearsal.revision import worse_terms
-from engine.rehearsal.sandbox import SandboxIds
+from engine.rehearsal.sandbox import SandboxIds, moved_validity
 from engine.rehearsal.screen import screen_for
 from engine.rehearsal.tills import Merchants
 from engine.rehearsal.visit import Visit, rehearse_at
@@ -83,7 +83,7 @@ async def put_on_stage(settings: Settings, wish: Wish) -> Verdict:
         settings = replace(settings, redis_url=running.redis_url, database_url=running.database_url)
         async with connected(settings) as stores:
             opens_at = datetime.now(UTC) + timedelta(seconds=wish.opens_in_s)
-            campaign = moved(wish.campaign, wish.plan.wave, opens_at)
+            campaign = opening_soon(wish.campaign, wish.plan.wave, opens_at)
             applied = await apply_campaign(stores.ledger, campaign, ACTOR)
             wave = next(wave for wave in applied.catalogue.waves if wave.id == wish.plan.wave)
             await _until_put(stores.hot_store, applied.catalogue, wave)
@@ -92,6 +92,14 @@ async def put_on_stage(settings: Settings, wish: Wish) -> Verdict:
                 scene = replace_scene(scene, merchants=_merchants(settings, stores, campaign, applied.catalogue))
             with screen_for(console, silent=wish.silent) as screen:
                 return await rehearse(wish.plan, scene, screen)
+
+
+def opening_soon(campaign: Campaign, wave_id: str, opens_at: datetime) -> Campaign:
+    """The same campaign with that wave opening then, and the instants of its validity moved with the wave: nobody could
+    use what is claimed in a wave of years ago."""
+    soon = moved(campaign, wave_id, opens_at)
+    [(before, after)] = [pair for pair in zip(campaign.waves, soon.waves, strict=True) if pair[0].id == wave_id]
+    return replace(soon, validity=moved_validity(campaign.validity, before, after))
 
 
 def _announce(wish: Wish) -> None:

@@ -73,7 +73,7 @@ def sandbox_of(campaign: Campaign, wave: Wave, ids: SandboxIds, opens_at: dateti
         waves=(copied,),
         limits=(_that_binds(campaign.limits),),
         eligibility=_without_accounts(campaign.eligibility, ids),
-        validity=_moved(campaign.validity, wave, copied),
+        validity=moved_validity(campaign.validity, wave, copied),
         sandbox=True,
     )
 
@@ -88,7 +88,7 @@ def _without_accounts(rule: Eligibility, ids: SandboxIds) -> Eligibility:
     return replace(rule, allow=None if rule.allow is None else frozenset({f"{ids.users}listed"}), deny=frozenset())
 
 
-def _moved(validity: Validity, wave: Wave, copied: Wave) -> Validity:
+def moved_validity(validity: Validity, wave: Wave, copied: Wave) -> Validity:
     """The same period; its instants move with the wave, and a late claim gets one more day of a wave past midnight."""
     if validity.from_ms is not UNSET:
         later_ms = round((copied.opens_at - wave.opens_at).total_seconds()) * 1000

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from engine.cli.stage import opening_soon
 from engine.domain.campaign import Campaign, Catalogue, Eligibility, Limit, Validity
+from engine.domain.voucher import period
 from engine.rehearsal.sandbox import LASTS_MAX, SandboxIds, file_of, sandbox_ids, sandbox_of
 from engine.scheduling.files import parse_campaign, read_campaign_file
 
@@ -67,6 +69,20 @@ def test_real_accounts_stay_behind() -> None:
 def test_rules_that_a_single_wave_would_not_fit(rules: dict[str, object]) -> None:
     copy = copy_of(campaign(**rules))[1]
     assert parse_campaign(file_of(copy), "the copy") == copy
+
+
+@pytest.mark.parametrize("path", CAMPAIGNS, ids=lambda path: path.stem)
+def test_what_is_claimed_in_a_rehearsal_of_an_old_wave_can_be_used(path: Path) -> None:
+    """On servers of its own: for as long as it could in the wave's own time, an `until` included."""
+    campaign = read_campaign_file(path)
+    soon = opening_soon(campaign, campaign.waves[0].id, LATE - timedelta(hours=12))
+    lasts = []
+    for rules, wave in ((campaign, campaign.waves[0]), (soon, soon.waves[0])):
+        claimed_ms = int(wave.opens_at.timestamp() * 1000)
+        good = period(rules.terms_of(rules.offers[0]), wave.day.isoformat(), claimed_ms)
+        assert good.valid_from_ms <= claimed_ms < good.expires_at_ms
+        lasts.append(timedelta(milliseconds=good.expires_at_ms - claimed_ms))
+    assert abs(lasts[0] - lasts[1]) < timedelta(days=1), "natural days are whole ones"
 
 
 def test_ids_are_short_enough_and_never_the_same() -> None:
