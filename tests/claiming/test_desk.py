@@ -193,6 +193,41 @@ async def test_one_user_in_two_calls_at_a_time(counter: Counter) -> None:
     assert len({each.claim.code for each in told if isinstance(each, Claimed)}) == 1
 
 
+@with_settings(claim_calls_max=2)
+async def test_a_recovery_between_two_calls_is_followed_by_both(counter: Counter) -> None:
+    """Each finds the later epoch by itself; that the other has seen it before makes no server an old one."""
+    drop = counter.drop
+    traps = [counter.proxy.trap(CALL, Fault.DELAY) for _ in range(2)]
+    waiting = []
+    for trap, who in zip(traps, ("ann", "ben"), strict=True):
+        waiting += counter.asks(ask(who))
+        await trap.springs()
+    seen = await load.unbind(drop.store, drop.campaign, 1)
+    await load.rebind(drop.store, drop.campaign, 1, 1, 2, 1, seen.incarnation)
+    drop.epoch = 2
+    for trap in traps:
+        trap.release()
+    granted(await asyncio.gather(*waiting))
+    assert counter.desk.epoch == 2
+    assert [(entry.epoch, entry.last) for entry in await drop.log()] == [(1, 1), (2, 1), (2, 2)]
+
+
+@with_settings(claim_calls_max=2)
+async def test_two_calls_of_a_server_that_has_forgotten_the_script(counter: Counter) -> None:
+    """One is decided, the other meets a server that knows no script any more: it is sent with its text."""
+    traps = [counter.proxy.trap(CALL, Fault.DELAY) for _ in range(2)]
+    waiting = []
+    for trap, who in zip(traps, ("ann", "ben"), strict=True):
+        waiting += counter.asks(ask(who))
+        await trap.springs()
+    traps[0].release()
+    granted([await waiting[0]])
+    await counter.drop.store.call("SCRIPT", "FLUSH")
+    traps[1].release()
+    granted([await waiting[1]])
+    assert (await counter.drop.view()).claims == 3
+
+
 async def test_an_idle_desk_sends_at_once(counter: Counter) -> None:
     before = await counter.calls()
     for nth in range(5):

@@ -14,11 +14,12 @@ import redis.asyncio as redis
 
 from engine.domain.campaign import Campaign, Catalogue, Limit
 from engine.domain.codes import new_code
-from engine.domain.decisions import WaveState
+from engine.domain.decisions import LogEntry, WaveState
 from engine.domain.outcome import Ask, Claim, Claimed
 from engine.errors import ReplyLost
 from engine.hotstore import keys
 from engine.hotstore.decide import decide
+from engine.hotstore.log import read_log
 from engine.hotstore.store import HotStore
 from engine.hotstore.view import ShardView, bound_epoch, read_shard
 from engine.ledger.campaigns import apply_campaign
@@ -131,6 +132,21 @@ class Shard:
         granted = sorted((each.epoch, each.sequence, each.code) for each in self.claims)
         assert await self.settled_claims() == granted
 
+    async def write_log_anew(self, *versions: str) -> None:
+        """The log as if its first entries of claims had been written by earlier versions, one of each in this order."""
+        entries = await read_log(self.store, self.campaign, (0, 0), 10_000)
+        earlier = dict(zip([entry.last for entry in entries if entry.claims], versions, strict=False))
+        async with client_of(self.store_url) as client:
+            kept = dict(await client.xrange(keys.log(self.campaign)))
+            await client.delete(keys.log(self.campaign))
+            for entry in entries:
+                entry_id = f"{entry.epoch}-{entry.last}".encode()
+                fields = kept[entry_id]
+                version = earlier.get(entry.last)
+                if version:
+                    fields |= {b"v": version.encode(), b"claims": "\n".join(_EARLIER_LINES[version](entry)).encode()}
+                await client.xadd(keys.log(self.campaign), fields, id=entry_id)
+
     async def spoil_log(self, **fields: str) -> bytes:
         """Add an entry that no script would write; its id."""
         view = await self.view()
@@ -141,6 +157,35 @@ class Shard:
             return entry_id
 
     store_url = ""
+
+
+def _lines_1(entry: LogEntry) -> list[str]:
+    """Claims as format 1 of the log has them (`hotstore/records.py`)."""
+    return [
+        "\t".join(
+            map(
+                str,
+                (
+                    *(each.wave_no, each.request_no, each.offer_no, each.unit, each.nth, each.terms_version),
+                    *(each.claimed_at_ms - entry.at_ms, each.code, each.claimant, ""),
+                ),
+            )
+        )
+        for each in entry.claims
+    ]
+
+
+def _lines_2(entry: LogEntry) -> list[str]:
+    """And as format 2 has them."""
+    lines = []
+    for each in entry.claims:
+        shared = (each.wave_no, each.request_no, each.offer_no, each.nth, each.terms_version)
+        lines.append("+" + "\t".join(map(str, (*shared, each.claimed_at_ms - entry.at_ms))))
+        lines.append(f"{each.unit}\t{each.code}\t{each.claimant}")
+    return lines
+
+
+_EARLIER_LINES = {"1": _lines_1, "2": _lines_2}
 
 
 @asynccontextmanager

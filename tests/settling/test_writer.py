@@ -39,6 +39,18 @@ async def test_all_that_was_granted_is_settled(shard: Shard, neighbour: Shard, s
     await wait_until(told, what="the shard hears how far it is settled")
 
 
+async def test_a_log_that_several_versions_have_written_is_settled(shard: Shard, start_writer: MakeWriter) -> None:
+    """An upgrade while the writer was away: entries of every format in one epoch, within one batch and across them."""
+    await shard.claim(24, batch=4)
+    await shard.write_log_anew("1", "2", "2", "1")
+    await start_writer()
+    await shard.claim(8, batch=4)
+    await shard.wait_settled()
+    await shard.check()
+    units = await shard.ledger.fetch("select unit from claims order by sequence")
+    assert [row["unit"] for row in units] == list(range(1, 33))
+
+
 async def test_a_campaign_that_is_loaded_later_is_found(
     shard: Shard, start_writer: MakeWriter, ledger: Ledger, store: HotStore, settings: Settings, seed: int
 ) -> None:
