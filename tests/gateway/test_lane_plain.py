@@ -128,7 +128,8 @@ READER = PlainReader(8190, 64)
 @example(WHOLE + b"\r\n\r\n")
 def test_what_is_plain_is_the_same_to_aiohttp(data: bytes) -> None:
     plain = READER.read(data, data.find(b" ") + 1)
-    assert plain == PlainReader(8190, 64).read(data, data.find(b" ") + 1), "whatever it has read before"
+    for reader in (PlainReader(8190, 64), READER):
+        assert plain == reader.read(data, data.find(b" ") + 1), "whatever it has read before"
     if plain is None:
         return
     with closing(asyncio.new_event_loop()) as loop:
@@ -173,9 +174,20 @@ def test_a_head_that_was_read_is_read_alike_around_another_value(name: bytes, va
     known = WHOLE.replace(line, b"").replace(b"\r\n\r\n", b"\r\n" + line + b"\r\n") if is_last else WHOLE
     known = known.replace(b"Authorization", name)
     knowing = PlainReader(8190, 64)
-    assert knowing.read(known, 5) is not None
+    read = knowing.read(known, 5)
+    assert read is not None
+    assert knowing.read(known, 5) == read
     data = known.replace(b"Ticket abc", value)
     assert knowing.read(data, 5) == PlainReader(8190, 64).read(data, 5)
+
+
+def test_what_is_cut_is_not_whole_because_its_head_is_known() -> None:
+    page = PAGE.replace(b"Host: t\r\n", b"Host: t\r\nAuthorization: Ticket abc\r\n")
+    for whole in (WHOLE, PAGE, page, page.replace(b"If-None-Match: *\r\n", b"")):
+        for length in range(len(whole)):
+            reader = PlainReader(8190, 64)
+            assert reader.read(whole, whole.find(b" ") + 1) is not None
+            assert reader.read(whole[:length], whole.find(b" ") + 1) is None, whole[:length]
 
 
 def test_no_more_heads_are_remembered_than_there_is_room_for() -> None:

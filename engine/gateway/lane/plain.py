@@ -78,7 +78,10 @@ class PlainReader:
 
     def read(self, data: bytes, target_at: int) -> Plain | None:
         """The request that `data` is, whose target begins there; None where it is not plain. Never raises."""
-        before, name, sent, after, body = _parted(data)
+        parted = _parted(data)
+        if parted is None:
+            return None
+        before, name, sent, after, body = parted
         head = self._heads.get((before, name, after))
         if head is not None and head.body_bytes == len(body) and len(data) - len(body) <= self._head_bytes_max:
             if not name:
@@ -87,7 +90,7 @@ class PlainReader:
             if sent.isascii() and (value := sent.decode()).isprintable() and value and value.strip() == value:
                 return head, value, body
         plain = self._read_all(data, target_at)
-        if plain is not None and plain[2] == body:  # these are its parts, then
+        if plain is not None and plain[1:] == (sent.decode("latin-1"), body):  # these are its parts, then
             self._remember(plain[0], (before, name, after))
         return plain
 
@@ -147,16 +150,17 @@ class PlainReader:
         return name
 
 
-def _parted(data: bytes) -> tuple[bytes, bytes, bytes, bytes, bytes]:
-    """The three parts of the head, with the value before the last of them, and the body; all in the first part where
-    there is no `Authorization`."""
+def _parted(data: bytes) -> tuple[bytes, bytes, bytes, bytes, bytes] | None:
+    """The three parts of the head, with the value before the last of them, and the body; all of the head in the first
+    part where there is no `Authorization`. None where the head does not end in `data`."""
     for name in _NAMES:
         before, found, rest = data.partition(name)
         if found:
-            value, _, rest = rest.partition(b"\r\n")
-            after, _, body = rest.partition(b"\r\n\r\n")
-            return before, name, value, after, body
-    return data, b"", b"", b"", b""
+            value, line_end, rest = rest.partition(b"\r\n")
+            after, end, body = (line_end + rest).partition(b"\r\n\r\n")
+            return (before, name, value, after, body) if end else None
+    before, end, body = data.partition(b"\r\n\r\n")
+    return (before, b"", b"", b"", body) if end else None
 
 
 class _Calls:
