@@ -91,7 +91,7 @@ def logs_as_they_were() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def servers() -> Iterator[TestServers]:
-    """The servers of this run; where two processes share it, each has its own."""
+    """The servers of this run; where several processes share it, each has its own."""
     running = TestServers()
     yield running
     running.close()
