@@ -10,7 +10,8 @@ from redis.exceptions import RedisError
 
 from engine.errors import CannotRun
 from loadtests.chaos.client import Api
-from loadtests.chaos.servers import Servers, kill_server
+from loadtests.chaos.servers import Servers
+from loadtests.chaos.stores import kill_server
 from loadtests.chaos.waiting import happens
 from loadtests.chaos.workload import OFFERS, PROBE, Plan
 

@@ -10,8 +10,9 @@ from loadtests.chaos.client import Api
 from loadtests.chaos.drop import Drop, Dropped, audit_of
 from loadtests.chaos.measure import measure
 from loadtests.chaos.report import contradictions, summary
+from loadtests.chaos.roles import GATEWAYS
 from loadtests.chaos.schedule import Due, schedule
-from loadtests.chaos.servers import GATEWAYS, Servers
+from loadtests.chaos.servers import Servers
 from loadtests.chaos.workload import make_plan
 
 SECRET: Final = "c4a05c4a05c4a05c4a05c4a05c4a05c4a05c4a05c4a05c4a05c4a05c4a05c4a0"  # noqa: S105 - of a trial on loopback

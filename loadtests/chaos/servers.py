@@ -10,106 +10,34 @@ import asyncio
 import os
 import shutil
 import signal
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Final
 
 import asyncpg
-import redis.asyncio
 from msgspec.structs import replace
 from redis.exceptions import RedisError
 
-from engine.embedded.child import Child, Insistence
 from engine.embedded.files import kept_secret, private_folder, write_private
 from engine.embedded.ports import free_port
-from engine.embedded.postgres import EmbeddedPostgres
-from engine.embedded.redis import EmbeddedRedis
-from engine.embedded.role import RoleProcess
 from engine.embedded.up import environment_of
 from engine.errors import CannotRun, SettingsError
 from engine.ledger.migrate import migrate
 from engine.settings import Settings, load_settings
 from loadtests.chaos.proxy import LOOPBACK, Proxy
+from loadtests.chaos.roles import GATEWAYS, ROLES, Role
+from loadtests.chaos.stores import START_TRIES_S, PostgresServer, RedisServer, Server, kill_server, start_server
 from loadtests.chaos.waiting import happens
 
-ROLES: Final = ("gateway-1", "gateway-2", "writer-1", "writer-2", "steward-1", "steward-2")
-GATEWAYS: Final = ROLES[:2]
 STORES: Final = ("redis", "postgres")
 LINES: Final = tuple((role, store) for role in ROLES for store in STORES) + tuple(
     ("clients", gateway) for gateway in GATEWAYS
 )
 """Every line between two processes."""
 
-_ENDED_S: Final = 15.0
-_START_TRIES_S: Final = 120.0
-_LOOK_S: Final = 0.05
 _DISK_MB: Final = {"redis": 256, "postgres": 1_024}
 """Filled up in a second. Postgres has a copy of itself beside it when it is set back."""
-
-
-class DisguisedChild(Child):
-    """A child with a few more variables in its environment: a clock that is off, say."""
-
-    more: Mapping[str, str] = {}
-
-    def start(self, command: Sequence[str | Path], *, environment: Mapping[str, str], **rest: Any) -> None:
-        """As the other, with `more`."""
-        super().start(command, environment={**environment, **self.more}, **rest)
-
-
-class RedisServer(EmbeddedRedis):
-    """The embedded Redis, to be killed, and started in other circumstances."""
-
-    child: DisguisedChild
-    settings: Mapping[str, int] = {}
-    """What is set anew after each start, beside its file."""
-
-    def _new_child(self) -> Child:
-        return DisguisedChild("redis", self.folder / "redis.log", [Insistence(signal.SIGTERM, 10.0)])
-
-    async def command(self, *command: str | int) -> Any:
-        """Send it a command past everybody."""
-        async with redis.asyncio.Redis.from_url(self.url, socket_timeout=5.0) as client:
-            return await client.execute_command(*command)  # type: ignore[no-untyped-call]
-
-    async def has_caught_up(self) -> bool:
-        """Whether it is a replica that follows its master."""
-        info: dict[str, Any] = await self.command("INFO", "replication")
-        return info.get("master_link_status") == "up"
-
-
-class PostgresServer(EmbeddedPostgres):
-    """The embedded Postgres."""
-
-
-Server = RedisServer | PostgresServer
-
-
-async def kill_server(server: Server) -> None:
-    """kill -9."""
-    if server.child.runs:
-        os.kill(server.child.pid, signal.SIGKILL)
-        await server.child.ended(_ENDED_S)
-    await server.stop()
-
-
-async def start_server(server: Server) -> None:
-    """Start it again. What a kill -9 leaves behind may take a moment to end: it is tried again until it works."""
-    deadline_s = time.monotonic() + _START_TRIES_S
-    while True:
-        try:
-            await server.start()
-        except CannotRun:
-            if time.monotonic() > deadline_s:
-                raise
-            await asyncio.sleep(0.2)
-        else:
-            break
-    if isinstance(server, RedisServer):
-        for name, value in server.settings.items():
-            await server.command("CONFIG", "SET", name, value)
 
 
 async def _copy(source: Path, target: Path) -> None:
@@ -125,79 +53,6 @@ async def _run(*command: str | Path) -> None:
 def may_mount() -> bool:
     """Whether this runs in a mount namespace of its own, which scripts/chaos makes where it can."""
     return os.environ.get("CHAOS_MAY_MOUNT") == "yes"
-
-
-class Role:
-    """A role that is kept running: whoever ends it sees it come back, unless it is held down."""
-
-    def __init__(self, name: str, logs: Path, environment: Mapping[str, str]) -> None:
-        self.name = name
-        self.environment = dict(environment)
-        self.is_held = False
-        self.is_ready = False
-        self.ends = 0
-        """How often it ended without being killed here."""
-        self._process = RoleProcess(name.partition("-")[0], name, logs, stop_within_s=15.0)
-        self._keeper: asyncio.Task[None] | None = None
-
-    def keep(self) -> None:
-        """Start it, and again whenever it ends."""
-        self._keeper = asyncio.create_task(self._keep(), name=f"keeper of {self.name}")
-
-    @property
-    def pid(self) -> int:
-        """Of its process."""
-        return self._process.child.pid
-
-    async def ready(self) -> None:
-        """Wait until it is."""
-        if not await happens(lambda: self.is_ready, _START_TRIES_S):
-            raise CannotRun(f"{self.name} is not ready after {_START_TRIES_S:.0f} s")
-
-    async def kill(self) -> None:
-        """kill -9, frozen or not; it stays down until `let_up`."""
-        self.is_held, self.is_ready = True, False
-        self._signal(signal.SIGKILL)
-        await self._process.child.ended(_ENDED_S)
-
-    def let_up(self) -> None:
-        """It may be started again."""
-        self.is_held = False
-
-    def freeze(self) -> None:
-        """SIGSTOP."""
-        self._signal(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        """SIGCONT."""
-        self._signal(signal.SIGCONT)
-
-    async def stop(self) -> None:
-        """End it in order."""
-        keeper, self._keeper = self._keeper, None
-        if keeper is not None:
-            keeper.cancel()
-            await asyncio.wait({keeper})
-        self.thaw()
-        self.is_ready = False
-        await self._process.stop()
-
-    def _signal(self, number: signal.Signals) -> None:
-        if self._process.child.runs:
-            os.kill(self._process.child.pid, number)
-
-    async def _keep(self) -> None:
-        while True:
-            if not self.is_held and not self._process.child.runs:
-                self.ends += self.is_ready
-                self.is_ready = False
-                try:
-                    await self._process.start(self.environment)
-                    self.is_ready = True
-                except CannotRun:
-                    self.ends += not self.is_held
-                    await asyncio.sleep(0.3)
-            await asyncio.sleep(_LOOK_S)
 
 
 class Servers:
@@ -333,7 +188,7 @@ class Servers:
             await start_server(self.replica)
             await self.replica.command("CONFIG", "SET", "masterauth", password)
             await self.replica.command("REPLICAOF", LOOPBACK, self.replication.port)
-        if not await happens(self.replica.has_caught_up, _START_TRIES_S):
+        if not await happens(self.replica.has_caught_up, START_TRIES_S):
             raise CannotRun("the replica does not catch up")
         return self.replica
 

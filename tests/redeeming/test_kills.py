@@ -19,7 +19,7 @@ from engine.embedded.role import RoleProcess
 from engine.embedded.up import environment_of
 from engine.ledger.migrate import migrate
 from engine.settings import Settings
-from loadtests.chaos.servers import PostgresServer, kill_server, start_server
+from loadtests.chaos.stores import PostgresServer, kill_server, start_server
 from tests.gateway.shop import Shop, running_shop
 from tests.support.servers import servers_folder
 from tests.support.waiting import wait_until

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Final
 
 from loadtests.chaos.faults.registry import Scene, fault
-from loadtests.chaos.servers import GATEWAYS, kill_server
+from loadtests.chaos.roles import GATEWAYS
+from loadtests.chaos.stores import kill_server
 
 LIBRARIES: Final = (
     Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"),

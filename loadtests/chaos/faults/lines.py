@@ -6,7 +6,8 @@ from typing import Final
 
 from loadtests.chaos.faults.registry import Scene, fault
 from loadtests.chaos.proxy import Fault, Proxy, Trap, Way
-from loadtests.chaos.servers import GATEWAYS, LINES
+from loadtests.chaos.roles import GATEWAYS
+from loadtests.chaos.servers import LINES
 
 _SPRUNG_S: Final = 4.0
 """A trap that has caught nothing by then is taken away: nothing of the kind happens any more."""

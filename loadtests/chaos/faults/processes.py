@@ -6,7 +6,8 @@ import time
 from typing import Final
 
 from loadtests.chaos.faults.registry import Scene, fault
-from loadtests.chaos.servers import Role, kill_server
+from loadtests.chaos.roles import Role
+from loadtests.chaos.stores import kill_server
 
 PAST_EVERY_TIMEOUT_S: Final = 6.0
 """Longer than a lease (1.5 s), an answer of Redis (1 s), a claim's decision (5 s)."""

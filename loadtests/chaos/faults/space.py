@@ -7,7 +7,8 @@ from pathlib import Path
 import asyncpg
 
 from loadtests.chaos.faults.registry import Scene, fault
-from loadtests.chaos.servers import Servers, kill_server
+from loadtests.chaos.servers import Servers
+from loadtests.chaos.stores import kill_server
 
 
 @fault("redis memory full", restarts="redis")

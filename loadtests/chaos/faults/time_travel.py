@@ -8,7 +8,8 @@ from typing import Final
 from loadtests.chaos.faults.lines import springs
 from loadtests.chaos.faults.registry import Scene, fault
 from loadtests.chaos.proxy import Fault
-from loadtests.chaos.servers import Role, kill_server
+from loadtests.chaos.roles import Role
+from loadtests.chaos.stores import kill_server
 
 WRITER_LAG_S: Final = 3.0
 """What a writer that works has settled for sure, on a busy machine too."""
