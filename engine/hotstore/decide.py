@@ -68,19 +68,7 @@ def _packed(asks: Sequence[tuple[Ask, str]]) -> bytes:
         claimants.append(ask.claimant)
         codes.append(code if ask.account == ask.claimant else f"{code},{ask.account}")
     told = [(str(wave), str(request), rule, [str(each) for each in offers]) for wave, request, rule, offers in places]
-    twins = [] if len(set(claimants)) == len(claimants) else _twins(claimants)
-    return _ENCODER.encode((told, runs, claimants, codes, twins))
-
-
-def _twins(claimants: Sequence[str]) -> list[int]:
-    """Place of each claim whose claimant has one before it, and the place of the last such before it; from 1."""
-    twins: list[int] = []
-    latest: dict[str, int] = {}
-    for place, claimant in enumerate(claimants, start=1):
-        if claimant in latest:
-            twins += (place, latest[claimant])
-        latest[claimant] = place
-    return twins
+    return _ENCODER.encode((told, runs, claimants, codes))
 
 
 class _Grant(Frozen):

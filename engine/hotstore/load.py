@@ -109,7 +109,7 @@ async def load_holders(
         shard.holders,
         term,
         epoch,
-        [(claims[0].claimant, holder_record(list(claims), epoch)) for claims in holdings],
+        [(claims[0].claimant, holder_record(claims, epoch)) for claims in holdings],
     )
 
 

@@ -43,7 +43,8 @@ campaign's cap), `rules` (`Rules` as JSON), `catalogue` (`Catalogue` as JSON), `
 """
 
 import string
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -56,6 +57,8 @@ from engine.errors import ShardBroken
 
 VOIDED = "-"
 """The line of a claim that was voided."""
+LINE_STARTS_KEPT_MAX = 1_000
+"""Beginnings of lines: of a load, as many as there are offers in waves, times the epochs in which they were claimed."""
 
 
 def whole_line(claim: Claim) -> str:
@@ -68,28 +71,35 @@ def whole_line(claim: Claim) -> str:
 
 
 def _line(claim: Claim, base: int) -> str:
-    epoch = "" if claim.epoch == base else in_36(claim.epoch - base)
     account = "" if claim.account == claim.claimant else f",{claim.account}"
     return (
-        f"{claim.wave_no}:{claim.request_no}:{claim.offer_no}:{epoch}:{in_36(claim.sequence)}:{in_36(claim.unit)}:"
-        f"{claim.terms_version}:{in_36(claim.claimed_at_ms - base)}:{claim.code}{account}"
+        f"{_line_start(claim.wave_no, claim.request_no, claim.offer_no, claim.epoch, base)}{in_36(claim.sequence)}:"
+        f"{in_36(claim.unit)}:{claim.terms_version}:{in_36(claim.claimed_at_ms - base)}:{claim.code}{account}"
     )
 
 
+@lru_cache(LINE_STARTS_KEPT_MAX)
+def _line_start(wave_no: int, request_no: int, offer_no: int, epoch: int, base: int) -> str:
+    return f"{wave_no}:{request_no}:{offer_no}:{'' if epoch == base else in_36(epoch - base)}:"
+
+
 _DIGITS = string.digits + string.ascii_lowercase
+_PAIRS = tuple(high + low for high in _DIGITS for low in _DIGITS)
 
 
 def in_36(number: int) -> str:
     """The number in base 36, as `int(text, 36)` reads it."""
     left, text = abs(number), ""
-    while left >= 36:
-        left, digit = divmod(left, 36)
-        text = _DIGITS[digit] + text
-    return ("-" if number < 0 else "") + _DIGITS[left] + text
+    while left >= 36 * 36:  # two digits at a time: a load of ten million claims does this thirty million times
+        left, pair = divmod(left, 36 * 36)
+        text = _PAIRS[pair] + text
+    return ("-" if number < 0 else "") + (_PAIRS[left] if left >= 36 else _DIGITS[left]) + text
 
 
-def holder_record(claims: list[Claim], base: int) -> str:
+def holder_record(claims: Sequence[Claim], base: int) -> str:
     """The record of a claimant who holds these claims, in order of `nth`: numbers are missing where one was voided."""
+    if len(claims) == 1 and claims[0].nth == 1:
+        return "\n" + _line(claims[0], base)
     lines: list[str] = []
     for claim in claims:
         missing = min(claim.nth, CLAIMS_PER_CLAIMANT_MAX) - 1 - len(lines)

@@ -18,6 +18,10 @@ from engine.ledger.queries import load_queries
 CLAIMS_OF_ACCOUNT_MAX = 500
 """Claims in one card pack: some sixteen campaigns in which an account held all that a campaign allows."""
 
+LATER_CLAIMS_MAX = 100_000
+"""Claims behind their claimants' first ones that are put aside while all claims are read: with the first ones that go
+with them some 100 MB. Where there are more, claims are read by the index."""
+
 _SQL = load_queries("claims")
 
 
@@ -44,27 +48,64 @@ async def counts(ledger: Ledger, campaign_no: int) -> dict[tuple[int, int], Offe
 async def read_holdings(ledger: Ledger, campaign_no: int, chunk: int) -> AsyncGenerator[list[Claim], None]:
     """All claims of the campaign, held ones of the quarantine included, as they were at the first look.
 
-    Yields lists of about `chunk` claims, by whole claimants: all claims of one stand together in one list, in
-    order of `nth`; where one was voided its number is missing. Holds a
-    connection until it is read to its end or closed (contextlib.aclosing); who takes longer than
-    `ledger_timeout_ms` over one list gets LedgerUnavailable at the next.
+    Yields lists of about `chunk` claims, by whole claimants, in no order of these: all claims of one stand together
+    in one list, in order of `nth`; where one was voided its number is missing. Holds a connection until it is read to
+    its end or closed (contextlib.aclosing); who takes longer than `ledger_timeout_ms` over one list gets
+    LedgerUnavailable at the next.
     """
     async with ledger.snapshot() as connection:
         held: defaultdict[str, list[Claim]] = defaultdict(list)  # few, see sieve.HELD_MAX
         for claim, _ in await kept_claims(connection, campaign_no, ["held"]):
             held[claim.claimant].append(claim)
-        cursor = await connection.cursor(_SQL["holdings"], campaign_no)
-        rest: list[Claim] = []
-        while rows := await cursor.fetch(chunk):
-            claims = [*rest, *(Claim(*row) for row in rows)]
-            whole = _end_of_whole_claimants(claims)
-            rest = claims[whole:]
-            if whole:
-                yield _with_held(claims[:whole], held)
-        if rest:
-            yield _with_held(rest, held)
+        later = await connection.fetch(_SQL["later_claimants"], campaign_no, LATER_CLAIMS_MAX + 1)
+        if len(later) > LATER_CLAIMS_MAX:
+            lists = _by_index(connection, campaign_no, chunk)
+        else:
+            lists = _as_they_lie(connection, campaign_no, chunk, {row["claimant"]: [] for row in later})
+        async for claims in lists:
+            yield _with_held(claims, held)
         if held:
             yield [claim for claims in held.values() for claim in sorted(claims, key=_nth)]
+
+
+async def _as_they_lie(
+    connection: Any, campaign_no: int, chunk: int, aside: dict[str, list[Claim]]
+) -> AsyncGenerator[list[Claim], None]:
+    """From the first row of the table to the last. The claimants of `aside` have several: these come behind all others.
+
+    Five times as fast as by the index, which finds one row here and the next one there.
+    """
+    cursor = await connection.cursor(_SQL["all_claims"], campaign_no)
+    while rows := await cursor.fetch(chunk):
+        claims = [Claim(*row) for row in rows]
+        if aside:
+            for claim in claims:
+                if claim.claimant in aside:
+                    aside[claim.claimant].append(claim)
+            claims = [claim for claim in claims if claim.claimant not in aside]
+        if claims:
+            yield claims
+    gathered: list[Claim] = []
+    for of_one in aside.values():
+        gathered += sorted(of_one, key=_nth)
+        if len(gathered) >= chunk:
+            yield gathered
+            gathered = []
+    if gathered:
+        yield gathered
+
+
+async def _by_index(connection: Any, campaign_no: int, chunk: int) -> AsyncGenerator[list[Claim], None]:
+    cursor = await connection.cursor(_SQL["all_claims_by_claimant"], campaign_no)
+    rest: list[Claim] = []
+    while rows := await cursor.fetch(chunk):
+        claims = [*rest, *(Claim(*row) for row in rows)]
+        whole = _end_of_whole_claimants(claims)
+        rest = claims[whole:]
+        if whole:
+            yield claims[:whole]
+    if rest:
+        yield rest
 
 
 async def claims_of_claimant(ledger: Ledger, campaign_no: int, claimant: str) -> list[Claim]:

@@ -14,11 +14,13 @@ that slept too long is refused by the store.
     4  check and bind   what was loaded equals the ledger, and is not less than the shard itself had; one write flips it
 """
 
+import asyncio
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from itertools import groupby
+from operator import attrgetter
 
 import structlog
 from msgspec import Struct
@@ -51,29 +53,49 @@ TRIES_MAX = 5
 """A writer that settles at the same moment moves the cursor; it has nothing left to settle after a try or two."""
 CHUNK_CLAIMS = 1_000
 """Claims read from the ledger and put into the hot store in one step: a millisecond of Redis, so nobody waits."""
+PUT_AT_ONCE_MAX = 2
+"""Chunks on their way into the hot store: one is worked on there while the next one is written here."""
 
 Place = tuple[int, int]
 """(wave_no, offer_no)"""
+_WHAT = attrgetter("wave_no", "offer_no", "terms_version")
+_CLAIMANT = attrgetter("claimant")
 
 
 class Loaded:
     """What has been loaded so far, counted on the way; compared with the ledger before the shard is bound."""
 
-    def __init__(self, catalogue: Catalogue) -> None:
-        self._offers = {offer.no: offer for offer in catalogue.offers}
+    def __init__(self) -> None:
         self.claimants = 0
-        self.claims: dict[Place, int] = defaultdict(int)
-        self.newest_ms: dict[Place, int] = defaultdict(int)
-        self.value = 0
+        self.newest_ms: dict[Place, int] = {}
+        self._claims: Counter[tuple[int, int, int]] = Counter()
+        """By wave_no, offer_no, terms_version."""
 
-    def add(self, claims: Sequence[Claim]) -> None:
-        """Count the claims of one claimant."""
-        self.claimants += 1
+    def add(self, claims: Sequence[Claim], claimants: int) -> None:
+        """Count these claims of so many claimants."""
+        self.claimants += claimants
+        self._claims.update(map(_WHAT, claims))
+        newest_ms = self.newest_ms
         for claim in claims:
-            place = (claim.wave_no, claim.offer_no)
-            self.claims[place] += 1
-            self.newest_ms[place] = max(self.newest_ms[place], claim.claimed_at_ms)
-            self.value += self._offers[claim.offer_no].version(claim.terms_version).promise.offer.value
+            place = claim.wave_no, claim.offer_no
+            if claim.claimed_at_ms > newest_ms.get(place, 0):
+                newest_ms[place] = claim.claimed_at_ms
+
+    @property
+    def claims(self) -> dict[Place, int]:
+        """By place."""
+        claims: defaultdict[Place, int] = defaultdict(int)
+        for (wave_no, offer_no, _), count in self._claims.items():
+            claims[wave_no, offer_no] += count
+        return claims
+
+    def value(self, catalogue: Catalogue) -> int:
+        """Of all of them, as the campaign's cap counts it."""
+        offers = {offer.no: offer for offer in catalogue.offers}
+        return sum(
+            count * offers[offer_no].version(terms_version).promise.offer.value
+            for (_, offer_no, terms_version), count in self._claims.items()
+        )
 
 
 class Recovered(Struct, frozen=True):
@@ -212,10 +234,11 @@ class Recovery:
         campaign, epoch = catalogue.id, cursor.epoch
         await load.begin_epoch(self._store, campaign, epoch, term)
         loaded = await self._load_holders(catalogue, epoch, term)
-        if loaded.claims != {place: count.claims for place, count in ledger_counts.items() if count.claims}:
+        claims = loaded.claims
+        if claims != {place: count.claims for place, count in ledger_counts.items() if count.claims}:
             if await counts(self._ledger, catalogue.campaign_no) != ledger_counts:
                 raise CursorMoved(f"{campaign}: a quarantined claim was voided while it was loaded")
-            raise ShardBroken(f"{campaign}: {sum(loaded.claims.values())} claims were loaded, the ledger counts others")
+            raise ShardBroken(f"{campaign}: {sum(claims.values())} claims were loaded, the ledger counts others")
         waves = await latest_wave_states(self._ledger, catalogue.campaign_no)
         contents = load.Contents(
             # The revision of the last settled put: the steward puts a newer one as an act of its own.
@@ -223,8 +246,8 @@ class Recovery:
             waves=waves,
             left=_left(waves, ledger_counts),
             act=cursor.act,
-            claims=sum(loaded.claims.values()),
-            value=loaded.value,
+            claims=sum(claims.values()),
+            value=loaded.value(catalogue),
             stopped=await read_stopped(self._ledger, catalogue.campaign_no),
             newest_ms=loaded.newest_ms,
         )
@@ -235,14 +258,27 @@ class Recovery:
         await load.bind(self._store, campaign, epoch, term, seen.incarnation, claimants, seen.epoch, ends=seen.ends)
 
     async def _load_holders(self, catalogue: Catalogue, epoch: int, term: int) -> Loaded:
-        """All claims, counted; each chunk holds all claims of its claimants."""
-        loaded = Loaded(catalogue)
-        async with aclosing(read_holdings(self._ledger, catalogue.campaign_no, CHUNK_CLAIMS)) as chunks:
-            async for chunk in chunks:
-                holdings = [list(claims) for _, claims in groupby(chunk, key=lambda claim: claim.claimant)]
-                await load.load_holders(self._store, catalogue.id, epoch, term, holdings)
-                for claims in holdings:
-                    loaded.add(claims)
+        """All claims, counted; each chunk holds all claims of its claimants.
+
+        While some are put into the hot store, the ledger is asked for the next.
+        """
+        loaded = Loaded()
+        putting: deque[asyncio.Task[None]] = deque()
+        try:
+            async with aclosing(read_holdings(self._ledger, catalogue.campaign_no, CHUNK_CLAIMS)) as chunks:
+                async for chunk in chunks:
+                    holdings = [list(claims) for _, claims in groupby(chunk, key=_CLAIMANT)]
+                    loaded.add(chunk, len(holdings))
+                    if len(putting) == PUT_AT_ONCE_MAX:
+                        await putting.popleft()
+                    put = load.load_holders(self._store, catalogue.id, epoch, term, holdings)
+                    putting.append(asyncio.create_task(put))
+            while putting:
+                await putting.popleft()
+        finally:
+            for task in putting:
+                task.cancel()
+            await asyncio.gather(*putting, return_exceptions=True)
         return loaded
 
 

@@ -81,6 +81,21 @@ async def test_limits_within_one_batch(store: HotStore) -> None:
     assert (await drop.view()).claims == 3
 
 
+@pytest.mark.parametrize("apart", [1, 2, 255, 511])
+async def test_a_claimant_is_known_again_anywhere_in_a_batch(store: HotStore, apart: int) -> None:
+    """The script finds it out itself: whoever sends a batch cannot forget to tell it."""
+    now_ms = await store.time_ms()
+    waves = [wave("w1", now_ms - HOUR_MS, now_ms + HOUR_MS, {"o1": 999})]
+    drop = Drop(store, catalogue_of(campaign(waves, limits=[Limit(1, "campaign")])))
+    await drop.load()
+    names = [f"u{place}" for place in range(512)]
+    names[apart] = names[0]
+    answers = (await drop.batch(*map(ask, names))).answers
+    assert answers[apart] == Claimed(answers[0].claim, replayed=True)  # type: ignore[union-attr]  # not late: that fails
+    assert [place for place, each in enumerate(answers) if each != Claimed(each.claim)] == [apart]  # type: ignore[union-attr]  # likewise
+    assert (await drop.view()).claims == 511
+
+
 async def test_others_have_their_own(store: HotStore) -> None:
     drop = await dropped(store, Limit(1, "campaign"))
     for account in ("ann", "ben", "an", "annn", "Ann"):

@@ -1,11 +1,13 @@
 """Reading settled claims back."""
 
 from contextlib import aclosing
+from itertools import groupby
 
 import pytest
 from msgspec.structs import replace
 
 from engine.domain.outcome import Claim
+from engine.ledger import claims as claims_module
 from engine.ledger.campaigns import apply_campaign
 from engine.ledger.claims import (
     CLAIMS_OF_ACCOUNT_MAX,
@@ -37,8 +39,13 @@ async def test_counts(ledger: Ledger) -> None:
     assert await counts(ledger, no + 1) == {}
 
 
+@pytest.mark.parametrize("aside_max", [7, 6], ids=["as they lie", "by the index"])
 @pytest.mark.parametrize("chunk", [1, 2, 3, 7, 100])
-async def test_holdings_keep_claimants_together(chunk: int, ledger: Ledger) -> None:
+async def test_holdings_keep_claimants_together(
+    chunk: int, aside_max: int, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Six claims are not the first of their claimants; those of one person lie far apart in the table."""
+    monkeypatch.setattr(claims_module, "LATER_CLAIMS_MAX", aside_max - 1)
     held = {"a": 3, "b": 1, "c": 4, "d": 2, "é": 1, "武": 1}
     batch: list[Claim] = []
     for nth in range(1, 5):
@@ -52,9 +59,8 @@ async def test_holdings_keep_claimants_together(chunk: int, ledger: Ledger) -> N
     owners = [{each.claimant for each in lot} for lot in lists]
     assert sum(len(names) for names in owners) == len(held), "a claimant is in one list only"
     for lot in lists:
-        keys = [(each.claimant, each.nth) for each in lot]
-        for claimant in {name for name, _ in keys}:
-            assert [nth for name, nth in keys if name == claimant] == list(range(1, held[claimant] + 1))
+        for claimant, own in groupby(lot, key=lambda each: each.claimant):
+            assert [each.nth for each in own] == list(range(1, held[claimant] + 1)), "together, and in order"
 
 
 async def test_holdings_may_be_left_early(ledger: Ledger, database_url: str, settings: Settings) -> None:

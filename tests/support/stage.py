@@ -73,7 +73,8 @@ class Stage:
     async def settled_claims(self) -> list[Claim]:
         """What the ledger holds, by claimant."""
         chunks = [chunk async for chunk in read_holdings(self.ledger, self.catalogue.campaign_no, EVERYTHING)]
-        return [claim for chunk in chunks for claim in chunk]
+        claims = [claim for chunk in chunks for claim in chunk]
+        return sorted(claims, key=lambda claim: (claim.claimant, claim.nth))
 
     async def held_claims(self) -> list[Claim]:
         """What the hot store holds, by claimant."""

@@ -4,14 +4,13 @@
 -- ARGV  1 epoch      the caller believes to be live
 --       2 not_after  store time (ms) past which nothing new is decided; replays still answer
 --       3 lag_max    unsettled decisions past which nothing new is granted; 0: nothing at all is written
---       4 batch      MessagePack of {asks, runs, claimants, codes, twins}, at most 512 claims:
+--       4 batch      MessagePack of {asks, runs, claimants, codes}, at most 512 claims:
 --         asks       {wave, request_no, broken rule or '', {offer, …}}: each different one once, offers in order of
 --                    choice, every number as a text
 --         runs       place of an ask in asks, how many claims one behind the other are of it; and so on
 --         claimants  for each claim, whom the limits count
 --         codes      for each claim the voucher code to issue, sent again unchanged when a reply was lost; and behind
 --                    it ',<account>' where somebody else than the claimant asks
---         twins      place of a claim whose claimant has one before it in the batch, place of the last such; and so on
 -- REPLY {'ok', now_ms, first, last, answers}   answers: MessagePack of {kinds, runs, units}:
 --         kinds      each different answer once, tab-separated:
 --           new <offer> <nth> <terms> <claimed_at_ms>    granted; numbers count from first to last in the order of the
@@ -46,7 +45,7 @@ if redis.call('EXISTS', meta, left_key, holders_key) ~= 3 then
 end
 
 local batch = cmsgpack.unpack(ARGV[4])
-local asks, runs_of_asks, claimants, codes, twins = batch[1], batch[2], batch[3], batch[4], batch[5]
+local asks, runs_of_asks, claimants, codes = batch[1], batch[2], batch[3], batch[4]
 local likely_wave = asks[1][1]  -- most batches are of one wave: it is read with the numbers
 local known = redis.call('HMGET', meta, 'last', 'claims', 'value', 'rules', 'base',
   'wave:' .. likely_wave, 'latch:' .. likely_wave)
@@ -63,9 +62,11 @@ local late = now > tonumber(ARGV[2])
 
 local waves, stocks = {}, {}
 local records = redis.call('HMGET', holders_key, unpack(claimants))  -- false: holds nothing
-local twin_of = {}
-for place = 1, #twins, 2 do  -- true: what its twin holds, once that one is decided
-  records[twins[place]], twin_of[twins[place]] = true, twins[place + 1]
+local place_of, twin_of = {}, {}  -- last place of a claimant so far; place of the same claimant before this one
+for place, claimant in ipairs(claimants) do
+  local before = place_of[claimant]
+  if before then records[place], twin_of[place] = true, before end  -- true: what it holds once that one is decided
+  place_of[claimant] = place
 end
 local changed_records, changed_meta, log_lines, log_head, log_unit = {}, {}, {}, nil, nil
 local kinds, kind_places, runs, units = {}, {}, {}, {}

@@ -12,9 +12,21 @@ from (
 ) given
 group by wave_no, offer_no
 
--- name: holdings
+-- name: later_claimants
+-- The claimants of claims behind the first, of $2 of them at most.
+select claimant from claims where campaign_no = $1 and nth > 1
+limit $2
+
+-- name: all_claims
+-- As they lie. date_part gives a double, which is exact for milliseconds; extract gives a numeric, which takes longer
+-- than all the rest.
 select wave_no, offer_no, request_no, epoch, sequence, unit, nth, terms_version,
-       (extract(epoch from claimed_at) * 1000)::bigint, code, claimant, coalesce(account, claimant)
+       (date_part('epoch', claimed_at) * 1000)::bigint, code, claimant, coalesce(account, claimant)
+from claims where campaign_no = $1
+
+-- name: all_claims_by_claimant
+select wave_no, offer_no, request_no, epoch, sequence, unit, nth, terms_version,
+       (date_part('epoch', claimed_at) * 1000)::bigint, code, claimant, coalesce(account, claimant)
 from claims where campaign_no = $1
 order by claimant, nth
 
