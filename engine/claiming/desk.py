@@ -38,11 +38,10 @@ from collections.abc import Callable
 import structlog
 
 from engine.claiming.clock import StoreClock
-from engine.claiming.draws import Draws
+from engine.claiming.draws import Codes
 from engine.claiming.pace import Pace
 from engine.claiming.presence import Presence
-from engine.claiming.waiting import Awaited, Place, Trial, Waiting
-from engine.domain.codes import new_code
+from engine.claiming.waiting import Awaited, Trial, Waiting
 from engine.domain.outcome import Ask, Claimed, Outcome, RefusalCode, Refused
 from engine.errors import HotStoreError, HotStoreUnavailable
 from engine.hotstore.decide import Batch, Late, decide
@@ -83,6 +82,10 @@ PASSING = frozenset(
 TELLING_OF_CLAIMS = frozenset({RefusalCode.ALREADY_CLAIMED, RefusalCode.LIMIT_REACHED})
 """Refusals for what is held: they are as good as the claims that they tell of."""
 
+_QUEUE_SECONDS = CLAIM_STEP_SECONDS.labels("queue")
+_SCRIPT_SECONDS = CLAIM_STEP_SECONDS.labels("script")
+"""Looked up once: each batch has them."""
+
 RETRY_PAUSE_MS = 20
 RETRY_PAUSE_MAX_MS = 250
 """Pause before a lost call is repeated, doubled each time: a restarting Redis is not hammered."""
@@ -107,10 +110,13 @@ class Desk:
         self._store = store
         self._keeps_promise = keeps_promise
         self._campaign = campaign
-        self._code_prefix = code_prefix
         self._clock = clock
-        self._draw = Draws()
+        self._codes = Codes(code_prefix)
         self._settings = settings
+        self._queue_max = settings.claim_queue_max
+        self._batch_max = settings.claim_batch_max
+        self._patience_s = min(settings.claim_wait_max_ms, settings.claim_deadline_ms) / 1000
+        """Who would have to wait for longer is told `busy`."""
         self._queue: deque[Waiting] = deque()
         self._deserted = 0
         """Asks in the queue whose clients have gone."""
@@ -164,42 +170,36 @@ class Desk:
     def take(self, waiting: Waiting, presence: Presence | None = None) -> None:
         """As `decided`, without a task: `waiting` hears what comes of it, perhaps before this returns."""
         now_s = time.monotonic()
-        refusal = BUSY if self._stopping else self._shed(now_s)
-        if refusal is not None:
+        before = len(self._queue) - self._deserted
+        wait_s = self._pace.wait_s(before // self._batch_max, now_s)
+        if self._stopping or before >= self._queue_max or wait_s > self._patience_s:
             waiting.epoch = self.epoch
-            waiting.end(refusal)
+            waiting.end(BUSY if self._stopping else self._shed(before, wait_s))
             return
-        waiting.enter(new_code(self._code_prefix, self._draw), now_s, self._forget)
+        waiting.enter(now_s, self._forget)
         self._queue.append(waiting)
         if not self._something.is_set():
             self._something.set()
         if presence is not None:
             presence.waits_for(waiting)
 
-    def _shed(self, now_s: float) -> Refused | None:
-        """`busy` at once, where the turn of one more would come too late or there is no place for it."""
-        waiting, settings = len(self._queue) - self._deserted, self._settings
-        wait_s = self._pace.wait_s(waiting // settings.claim_batch_max, now_s)
-        if waiting >= settings.claim_queue_max:
-            CLAIMS_SHED.labels("queue_full").inc()
-        elif wait_s * 1000 > settings.claim_wait_max_ms or wait_s * 1000 > settings.claim_deadline_ms:
-            CLAIMS_SHED.labels("queue_slow").inc()
-        else:
-            return None
+    def _shed(self, before: int, wait_s: float) -> Refused:
+        """`busy` at once, where there is no place for one more or its turn would come too late."""
+        CLAIMS_SHED.labels("queue_full" if before >= self._queue_max else "queue_slow").inc()
         return Refused(RefusalCode.BUSY, wait_ms=round(1000 * min(wait_s, BUSY_WAIT_MAX_S)))
 
     def _forget(self, waiting: Waiting) -> None:
         """Its client has gone. The queue is cleared of such when they are the most of it: each is moved once."""
-        CLAIMS_ABANDONED.labels("script" if waiting.place is Place.SCRIPT else "queue").inc()
-        if waiting.place is not Place.QUEUE:
+        CLAIMS_ABANDONED.labels("script" if waiting.place == "script" else "queue").inc()
+        if waiting.place != "queue":
             return
-        waiting.place = Place.DESERTED
+        waiting.place = "deserted"
         self._deserted += 1
         if 2 * self._deserted > len(self._queue):
             queue, self._queue, self._deserted = self._queue, deque(), 0
             for each in queue:
                 if each.is_over:
-                    each.place = Place.OUT
+                    each.place = "out"
                 else:
                     self._queue.append(each)
 
@@ -219,18 +219,19 @@ class Desk:
         """What has gathered, up to the bound, without what nobody waits for; what is too old is told so."""
         CLAIM_QUEUE_LENGTH.observe(self.waiting)
         oldest_s = time.monotonic() - self._settings.claim_deadline_ms / 1000
-        batch: list[Waiting] = []
-        while self._queue and len(batch) < self._settings.claim_batch_max:
-            waiting = self._queue.popleft()
-            if waiting.place is Place.DESERTED:
+        queue, batch = self._queue, list[Waiting]()
+        codes = self._codes.take(min(len(queue), self._batch_max))
+        while queue and codes:
+            waiting = queue.popleft()
+            if waiting.place == "deserted":
                 self._deserted -= 1
             if waiting.is_over:
-                waiting.place = Place.OUT
+                waiting.place = "out"
             elif waiting.arrived_s < oldest_s:
-                waiting.place = Place.OUT
+                waiting.place = "out"
                 waiting.end(BUSY)
             else:
-                waiting.place = Place.SCRIPT
+                waiting.place, waiting.code = "script", codes.pop()
                 batch.append(waiting)
         return batch
 
@@ -238,7 +239,7 @@ class Desk:
         """Every ask of the batch gets its outcome, whatever happens here."""
         started_s = time.monotonic()
         self._pace.began(started_s)
-        CLAIM_STEP_SECONDS.labels("queue").observe(started_s - batch[0].arrived_s)
+        _QUEUE_SECONDS.observe(started_s - batch[0].arrived_s)
         CLAIM_BATCH_SIZE.observe(len(batch))
         try:
             await self._decide(batch)
@@ -247,7 +248,7 @@ class Desk:
         finally:
             ended_s = time.monotonic()
             self._pace.ended(started_s, ended_s)
-            CLAIM_STEP_SECONDS.labels("script").observe(ended_s - started_s)
+            _SCRIPT_SECONDS.observe(ended_s - started_s)
             for waiting in batch:
                 if not waiting.is_over:
                     waiting.end(OUTCOME_UNKNOWN)
@@ -314,6 +315,11 @@ class Desk:
         """Give every ask its answer, but those that have to wait for the replicas: these come back."""
         same_epoch = self.epoch == trial.first_epoch
         is_kept, is_replicated = self._keeps_promise(), self._settings.ack == "replicated"
+        if is_kept and not (is_replicated or trial.lost):  # nearly always: as below, without its questions
+            for waiting, answer in zip(batch, decided.answers, strict=True):
+                waiting.epoch = epoch
+                waiting.end(answer if isinstance(answer, Claimed) or not isinstance(answer, Late) else BUSY)
+            return []
         promised = []
         for waiting, answer in zip(batch, decided.answers, strict=True):
             waiting.epoch = epoch

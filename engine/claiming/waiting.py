@@ -3,7 +3,7 @@
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from enum import Enum, auto
+from typing import Literal
 
 from engine.domain.outcome import Ask, Outcome
 from engine.errors import HotStoreUnavailable, WritesRefused
@@ -13,15 +13,11 @@ UNAVAILABLE_TRIES = 2
 """A connection that had died unnoticed is replaced once; a second failure means that Redis is away."""
 
 
-class Place(Enum):
-    """Where an ask is. A client may leave wherever it is, which is noticed a moment later."""
+Place = Literal["queue", "deserted", "script", "out"]
+"""Where an ask is. A client may leave wherever it is, which is noticed a moment later.
 
-    QUEUE = auto()
-    DESERTED = auto()
-    """In the queue, and its client has gone."""
-    SCRIPT = auto()
-    OUT = auto()
-    """Never written."""
+deserted: in the queue, and its client has gone; out: never written.
+"""
 
 
 class Waiting(ABC):
@@ -31,6 +27,7 @@ class Waiting(ABC):
 
     def __init__(self, ask: Ask) -> None:
         self.ask = ask
+        self.code = ""
         self.is_over = False
         """Whether nobody waits for it any more: told, or gone."""
 
@@ -42,12 +39,11 @@ class Waiting(ABC):
     def left(self) -> None:
         """The client has gone before there was one; its connection must not be held on to."""
 
-    def enter(self, code: str, arrived_s: float, forget: "Callable[[Waiting], None]") -> None:
-        """A desk takes it in: with the code that it will be given, and whom to tell where the client leaves."""
-        self.code = code
+    def enter(self, arrived_s: float, forget: "Callable[[Waiting], None]") -> None:
+        """A desk takes it in, and wants to be told where the client leaves. Its `code` it gets before the script."""
         self.epoch = 0
         self.arrived_s = arrived_s
-        self.place = Place.QUEUE
+        self.place: Place = "queue"
         self.trace = traced_here()
         self._forget = forget
 

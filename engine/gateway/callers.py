@@ -96,9 +96,9 @@ class Doorkeeper:
         if scheme != "Ticket" and scheme.lower() != "ticket":
             return self.user(authorization)
         ticket = self._tickets.read(credentials.strip())
-        if isinstance(ticket, TicketFault):
-            return _TICKET_EXPIRED if ticket is TicketFault.KEY_GONE else _FORGED
-        return ticket
+        if isinstance(ticket, Ticket):
+            return ticket
+        return _TICKET_EXPIRED if ticket is TicketFault.KEY_GONE else _FORGED
 
     def too_often(self, caller: Caller | Ticket) -> Problem | None:
         """`too_many_requests`, where it is. Asked once for each request, when it is settled who asks."""

@@ -183,17 +183,18 @@ class ClaimEndpoint:
                 yield caller.wave
                 own = visit.found
             caller = check_ticket(own, caller, visit.wave) or caller
-        if not isinstance(caller, Problem):
+        if type(caller) is not Problem:
             caller = self._doorkeeper.too_often(caller) or caller
         if visit.laps is not None:
             visit.laps.done("authenticate")
-        if isinstance(caller, Problem):
+        if type(caller) is Problem:
             visit.refusal = caller
             return
         visit.caller = caller
-        asked = body if isinstance(body, Problem) else read_claim_body(body)
-        live: LiveWave | Problem | None = self._board.wave(visit.wave)
-        if live is None and not isinstance(asked, Problem):
+        asked = body if type(body) is Problem else read_claim_body(body)
+        # A ticket is for the wave that is asked for, or would have been refused.
+        live: LiveWave | Problem | None = own if isinstance(own, LiveWave) else self._board.wave(visit.wave)
+        if live is None and type(asked) is not Problem:
             yield visit.wave
             live = visit.found
         self._end_steps(visit, caller, own, asked, live or _UNKNOWN_WAVE)
@@ -206,13 +207,13 @@ class ClaimEndpoint:
         asked: ClaimBody | Problem,
         live: LiveWave | Problem,
     ) -> None:
-        if isinstance(asked, Problem):
+        if type(asked) is Problem:
             visit.refusal = asked
-        elif isinstance(live, Problem):
+        elif type(live) is Problem:
             visit.refusal = live
         else:
             ask = _ask(caller, own, live, asked)
-            if isinstance(ask, Problem):
+            if type(ask) is Problem:
                 visit.refusal = ask
             else:
                 visit.live, visit.ask = live, ask
@@ -229,12 +230,12 @@ def _ask(caller: Caller | Ticket, own: LiveWave | Problem | None, live: LiveWave
     """What to ask the desk for, or why not. `own` is the wave that a ticket was held against."""
     # Where that is this very picture of the wave, the ticket says all that there is to say of its bearer.
     asker = caller if isinstance(caller, Ticket) and own is live else asker_in(live, caller)
-    if isinstance(asker, Problem):
+    if type(asker) is Problem:
         return asker
     if asked.request_no > 1 and asked.request_no > live.catalogue.claims_per_wave_max:
         return bad_request_no(live.catalogue.claims_per_wave_max)
     offers = offer_numbers(live, asked.offers)
-    if isinstance(offers, Problem):
+    if type(offers) is Problem:
         return offers
     if not asker.claimant:  # nobody whom the script could count, and so nothing that could be a replay
         return not_eligible(asker.broken_rule)

@@ -59,6 +59,11 @@ class Phase(IntEnum):
     LEAVING = 5
 
 
+_IDLE: Final = Phase.IDLE
+_BUSY: Final = Phase.BUSY
+"""For who asks at each request: to ask an Enum for one of its own takes as long as to ask a dict five times."""
+
+
 class Cut(StrEnum):
     """Why the gateway ends a connection."""
 
@@ -115,12 +120,12 @@ class Watch:
 
     def busy(self) -> None:
         """As `asked`, whole; and `idle` as `answered`. For who calls both for each request: in one step each."""
-        self.phase = Phase.BUSY
+        self.phase = _BUSY
         self._all.owing.pop(self, None)
 
     def idle(self) -> None:
         """See `busy`."""
-        self.phase = Phase.IDLE
+        self.phase = _IDLE
         self._all.owing[self] = None
         self.since_s = self._all.now_s()
 

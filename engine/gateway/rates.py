@@ -33,6 +33,8 @@ GENTLE: Final = frozenset({"replayed", "stopped", "paused", "busy", "recovering"
 """Outcomes that give most of the token back."""
 GIVEN_BACK: Final = 0.9
 """Of a token. Not all of it: a storm of replays is still work, and ends at ten times the rate."""
+_SWEPT_AT_ONCE: Final = 16
+"""That many come in before those that are full are looked for."""
 _ROUNDING_S: Final = 1e-6
 """Sums of floats: a request that comes exactly when its token does is not too early."""
 
@@ -53,6 +55,8 @@ class Buckets:
         self._buckets_max = buckets_max
         self._monotonic_s = monotonic_s
         self._full_at_s: OrderedDict[str, float] = OrderedDict()
+        self._new = 0
+        """Those that came in since full ones were looked for."""
         self._refused = RATE_REFUSED.labels(per)
         self._forgiven = RATE_FORGIVEN.labels(per)
         self._size = RATE_BUCKETS.labels(per)
@@ -63,17 +67,18 @@ class Buckets:
 
     def take(self, name: str) -> float:
         """Take a token: 0.0 where there was one, else the seconds until there is one (and nothing was taken)."""
-        now_s = self._monotonic_s()
-        known_s = self._full_at_s.get(name)
-        full_at_s = (now_s if known_s is None or known_s < now_s else known_s) + self._token_s
+        now_s, buckets = self._monotonic_s(), self._full_at_s
+        known_s = buckets.get(name)
+        if known_s is None:  # as nearly all of a crowd
+            buckets[name] = now_s + self._token_s
+            self._came_in(now_s)
+            return 0.0
+        full_at_s = (known_s if known_s > now_s else now_s) + self._token_s
         if full_at_s - now_s > self._deepest_s:
             self._refused.inc()
             return full_at_s - now_s - self._deepest_s + _ROUNDING_S
-        self._full_at_s[name] = full_at_s
-        if known_s is None:
-            self._make_room(now_s)
-        else:
-            self._full_at_s.move_to_end(name)
+        buckets[name] = full_at_s
+        buckets.move_to_end(name)
         return 0.0
 
     def lacks(self, name: str) -> float:
@@ -93,7 +98,7 @@ class Buckets:
         full_at_s = (now_s if known_s is None or known_s < now_s else known_s) + self._token_s
         self._full_at_s[name] = min(full_at_s, now_s + self._deepest_s - self._token_s + debt_s_max)
         if known_s is None:
-            self._make_room(now_s)
+            self._came_in(now_s)
         else:
             self._full_at_s.move_to_end(name)
 
@@ -107,13 +112,18 @@ class Buckets:
         """Set the gauge of this process."""
         self._size.set(len(self._full_at_s))
 
-    def _make_room(self, now_s: float) -> None:
-        """After one came in: two that are full may go, so that what is kept shrinks; one has to where there is no room.
+    def _came_in(self, now_s: float) -> None:
+        """One more is kept: for each two that are full may go, so that what is kept shrinks, and one has to where there
+        is no room.
 
         The front is who took longest ago: after burst / per_second seconds that one is full.
         """
+        self._new += 1
         buckets = self._full_at_s
-        for _ in range(2):
+        if self._new < _SWEPT_AT_ONCE and len(buckets) <= self._buckets_max:
+            return
+        new, self._new = self._new, 0
+        for _ in range(2 * new):
             oldest = next(iter(buckets))
             if buckets[oldest] > now_s:
                 break

@@ -5,7 +5,7 @@ What is the same for every answer of a code and language is encoded once; the re
 
 import secrets
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, final
 
 import msgspec
 from msgspec import Struct
@@ -23,8 +23,13 @@ DETAIL_CHARACTERS_MAX: Final = 1_000
 """What a detail repeats of a request is cut where it is repeated; this holds where that was forgotten."""
 
 
+@final
 class Problem(Struct, frozen=True, gc=False):
-    """Why a request is not granted; a value that travels to where it becomes an answer."""
+    """Why a request is not granted; a value that travels to where it becomes an answer.
+
+    What every claim passes asks `type(found) is Problem`: where the answer is no, isinstance takes three times as long
+    with a Struct, and there are ten such questions on the way.
+    """
 
     code: str
     detail: Words | None = None

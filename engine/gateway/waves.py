@@ -50,14 +50,14 @@ def check_ticket(own: LiveWave | Problem, ticket: Ticket, wave: str) -> Problem 
 
     Where the ticket's `own` wave could not be found, that is told in its turn, by the search for the wave.
     """
-    problem = None if isinstance(own, Problem) else ticket_problem(own, ticket)
+    problem = None if type(own) is Problem else ticket_problem(own, ticket)
     return problem or (None if ticket.wave == wave else TICKET_MISMATCH)
 
 
 def offer_numbers(live: LiveWave, offers: tuple[str, ...]) -> tuple[int, ...] | Problem:
     """The numbers of these offers, in their order; all of them have to be in the wave."""
     known = _offers_of(live)
-    numbers = tuple([known.get(offer, -1) for offer in offers])
+    numbers = (known.get(offers[0], -1),) if len(offers) == 1 else tuple([known.get(offer, -1) for offer in offers])
     if -1 in numbers:
         unknown = presentable(offers[numbers.index(-1)])
         return Problem("unknown_offer", Words(f"this wave has no offer {unknown}", f"本批次没有券 {unknown}"))

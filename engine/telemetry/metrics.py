@@ -39,7 +39,7 @@ ANSWERS: Final = Counter(
 )
 CLAIM_STEP_SECONDS: Final = Histogram(
     "dropwave_claim_step_seconds",
-    "Time in each step of a claim. Of one claim in 16: receive (its body), authenticate, read, decide (queue, script"
+    "Time in each step of a claim. Of one claim in 64: receive (its body), authenticate, read, decide (queue, script"
     " and ack as the request sees them), render, whole, and ack (the wait for the ledger, where ack is settled)."
     " Of every batch: queue (of its oldest claim), script, and replicas (the wait for them, where ack is replicated).",
     ["step"],

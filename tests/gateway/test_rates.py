@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from engine.errors import HotStoreUnavailable
-from engine.gateway.rates import GIVEN_BACK, Buckets, Rates
+from engine.gateway.rates import _SWEPT_AT_ONCE, GIVEN_BACK, Buckets, Rates
 from engine.gateway.refusals import Problem
 from engine.settings import Settings
 from engine.telemetry import RATE_FORGIVEN, RATE_REFUSED
@@ -123,7 +123,7 @@ def test_what_is_kept_shrinks_with_the_crowd() -> None:
     for name in range(5_000):
         buckets.take(f"later {name}")
         clock.now_s += 1.0
-    assert len(buckets) == 1
+    assert len(buckets) <= _SWEPT_AT_ONCE
 
 
 @pytest.mark.parametrize("outcome", ["replayed", "busy", "recovering", "outcome_unknown", "stopped", "paused"])

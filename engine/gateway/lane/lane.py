@@ -71,8 +71,11 @@ class Lane:
         plain = self._reader.read(data, _POST_PATH if is_post else _GET_PATH)
         if plain is None:
             return False
+        head, authorization, body = plain
         try:
-            return self._take_post(asker, *plain) if is_post else self._take_page(asker, *plain)
+            if is_post:
+                return self._take_post(asker, head, authorization, body)
+            return self._take_page(asker, head, authorization, body)
         except Exception:  # the application will meet the same, and knows what to say
             log.exception("request was not taken")
             asker.left()
@@ -152,22 +155,23 @@ class Lane:
 
 def _heading_of(head: Head, authorization: str, address: str, method: str, route: str) -> Heading:
     """As `requests.heading_of` makes one of aiohttp's requests."""
-    began_s, get = time.perf_counter(), head.headers.get
-    request_id, traceparent = request_id_of(get("x-request-id", "")), get("traceparent", "")
+    began_s, said = time.perf_counter(), head.heading
+    request_id = request_id_of(said.request_id)
     REQUEST_ID.set(request_id)
-    return Heading(
-        authorization=authorization,
-        content_type=get("content-type", ""),
-        accept=get("accept", ""),
-        accept_language=get("accept-language", ""),
-        if_none_match=get("if-none-match", ""),
-        if_match=get("if-match", ""),
-        origin=get("origin", ""),
-        traceparent=traceparent,
-        address=address,
-        request_id=request_id,
-        method=method,
-        route=route,
-        began_s=began_s,
-        trace=trace_request(traceparent, began_s),
+    return Heading(  # by place: names cost half as much again, and every request has one
+        authorization,
+        said.content_type,
+        said.content_encoding,
+        said.accept,
+        said.accept_language,
+        said.if_none_match,
+        said.if_match,
+        said.origin,
+        said.traceparent,
+        address,
+        request_id,
+        method,
+        route,
+        began_s,
+        trace_request(said.traceparent, began_s),
     )

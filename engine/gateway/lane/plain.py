@@ -15,6 +15,7 @@ from typing import Final
 import httptools
 
 from engine.frozen import Frozen
+from engine.gateway.answer import Heading
 from engine.gateway.framing import is_host
 
 HEADERS_MAX: Final = 48
@@ -32,6 +33,7 @@ _HEAD_BYTES_MAX: Final = 1_024
 """Heads that are remembered, and how long each of them may be: a megabyte at most. An app has one for each version of
 it and of its phones; past the bound all are forgotten, and read again."""
 _NAMES: Final = (b"\r\nAuthorization: ", b"\r\nauthorization: ")
+_VISIBLE: Final = bytes(range(0x20, 0x7F))
 _OWN: Final = frozenset({"x-request-id", "traceparent"})
 """Headers that are another one in each request: remembering such a head is of no use."""
 
@@ -43,6 +45,8 @@ class Head(Frozen):
     headers: dict[str, str]
     """By their names in small letters."""
     body_bytes: int
+    heading: Heading
+    """What it says that matters to an answer."""
 
 
 Plain = tuple[Head, str, bytes]
@@ -87,8 +91,8 @@ class PlainReader:
             if not name:
                 return head, "", body
             # Of the form that one had when this head was read: visible characters, with blanks between them alone.
-            if sent.isascii() and (value := sent.decode()).isprintable() and value and value.strip() == value:
-                return head, value, body
+            if sent and not sent.translate(None, _VISIBLE) and sent.strip() == sent:
+                return head, sent.decode(), body
         plain = self._read_all(data, target_at)
         if plain is not None and plain[1:] == (sent.decode("latin-1"), body):  # these are its parts, then
             self._remember(plain[0], (before, name, after))
@@ -141,13 +145,27 @@ class PlainReader:
         if headers.get("content-length", "0") != str(len(body)):
             return None  # more of it is to come
         authorization = headers.pop("authorization", "")
-        return Head(target, headers, len(body)), authorization, body
+        return Head(target, headers, len(body), _heading_of(headers)), authorization, body
 
     def _meet(self, spelt: bytes) -> str:
         if len(self._names) >= _SPELLINGS_MAX:
             self._names.clear()
         name = self._names[spelt] = spelt.lower().decode()
         return name
+
+
+def _heading_of(headers: dict[str, str]) -> Heading:
+    get = headers.get
+    return Heading(
+        content_type=get("content-type", ""),
+        accept=get("accept", ""),
+        accept_language=get("accept-language", ""),
+        if_none_match=get("if-none-match", ""),
+        if_match=get("if-match", ""),
+        origin=get("origin", ""),
+        traceparent=get("traceparent", ""),
+        request_id=get("x-request-id", ""),
+    )
 
 
 def _parted(data: bytes) -> tuple[bytes, bytes, bytes, bytes, bytes] | None:
