@@ -4,7 +4,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+import tempfile
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import asyncpg
@@ -21,10 +22,17 @@ TOLD = 60
 
 
 @pytest.fixture
-async def shops(tmp_path: Path) -> AsyncIterator[ShopEngine]:
+def folder() -> Iterator[Path]:
+    """Not below pytest's own: each run of pytest closes that to everybody else, and Postgres does not run as root."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as made:
+        Path(made).chmod(0o755)
+        yield Path(made)
+
+
+@pytest.fixture
+async def shops(folder: Path) -> AsyncIterator[ShopEngine]:
     """An engine that runs, with settled vouchers."""
-    tmp_path.chmod(0o755)  # Postgres does not run as root
-    engine = shop(Bench(tmp_path, Options(), print))
+    engine = shop(Bench(folder, Options(), print))
     try:
         await engine.start()
         await engine.issue(VOUCHERS)
@@ -44,7 +52,7 @@ async def break_ledger(folder: Path, statement: str) -> None:
 
 
 @pytest.mark.long
-async def test_tills_are_held_against_the_ledger(shops: ShopEngine, tmp_path: Path) -> None:
+async def test_tills_are_held_against_the_ledger(shops: ShopEngine, folder: Path) -> None:
     summary = await shops.redeem(TOLD, 200.0)
     assert {status: each.count for status, each in summary.by_status.items()} == {"201": TOLD}
     assert await shops.contradictions() == []
@@ -52,7 +60,7 @@ async def test_tills_are_held_against_the_ledger(shops: ShopEngine, tmp_path: Pa
         True,
         f"{TOLD} tills were told 201, the ledger has as many vouchers redeemed, each once",
     )
-    await break_ledger(tmp_path, "delete from voucher_steps where ctid = (select min(ctid) from voucher_steps)")
+    await break_ledger(folder, "delete from voucher_steps where ctid = (select min(ctid) from voucher_steps)")
     wrong = await shops.contradictions()
     assert wrong == [
         f"{TOLD} tills were told 201, steps: {TOLD - 1}",
@@ -67,7 +75,7 @@ def test_both_scenarios_are_told_and_verified(tmp_path: Path) -> None:
     arguments = (
         "--scenario", "redemptions", "--scenario", "redemptions-beside-claims", "--seconds", "1", "--rounds", "1",
         "--warm-up", "0", "--connections", "32", "--rate", "100", "--claims-max", "1000",
-        "--data", str(tmp_path), "--out", str(tmp_path / "out"),
+        "--out", str(tmp_path / "out"),
     )  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-P", "-m", "loadtests.bench", *arguments],
