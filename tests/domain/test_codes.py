@@ -11,6 +11,9 @@ from hypothesis import strategies as st
 from engine.domain.codes import (
     ALPHABET,
     CODE_LENGTH,
+    DRAWS,
+    DRAWS_BYTES,
+    PREFIX_LENGTH,
     TYPED_CHARACTERS_MAX,
     Mistyped,
     campaign_prefix,
@@ -19,6 +22,7 @@ from engine.domain.codes import (
     grouped,
     is_code,
     new_code,
+    new_codes,
     typed_code,
 )
 
@@ -45,6 +49,25 @@ def test_the_alphabet_leaves_out_what_people_misread() -> None:
 def test_a_new_code_is_a_code(code: str) -> None:
     assert len(code) == CODE_LENGTH
     assert is_code(code)
+
+
+@given(st.integers(0, 32_767), st.integers(0, 2**64 - 1))
+def test_codes_made_at_once_are_those_of_single_draws(campaign: int, seed: int) -> None:
+    prefix, random_bytes = campaign_prefix(campaign), random.Random(seed).randbytes(DRAWS_BYTES)
+    values = [byte & 31 for byte in random_bytes[::2]]
+    bodies = [values[start : start + 12] for start in range(0, 12 * DRAWS, 12)]
+    drawn = [prefix + "".join(ALPHABET[value] for value in body) for body in bodies]
+    granted = [body + ALPHABET[check] for body in drawn if (check := check_value(body)) < len(ALPHABET)]
+    assert new_codes(prefix, random_bytes) == granted
+    assert all(map(is_code, granted))
+
+
+@pytest.mark.parametrize("byte", [0x00, 0xFF])
+def test_no_draw_runs_over_into_the_next(byte: int) -> None:
+    body = "ABC" + ALPHABET[byte & 31] * (CODE_LENGTH - PREFIX_LENGTH - 1)
+    check = check_value(body)
+    wanted = [body + ALPHABET[check]] * DRAWS if check < len(ALPHABET) else []
+    assert new_codes("ABC", bytes([byte]) * DRAWS_BYTES) == wanted
 
 
 @given(codes())
