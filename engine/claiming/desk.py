@@ -219,7 +219,8 @@ class Desk:
         """What has gathered, up to the bound, without what nobody waits for; what is too old is told so."""
         CLAIM_QUEUE_LENGTH.observe(self.waiting)
         oldest_s = time.monotonic() - self._settings.claim_deadline_ms / 1000
-        queue, batch = self._queue, list[Waiting]()
+        queue = self._queue
+        batch: list[Waiting] = []
         codes = self._codes.take(min(len(queue), self._batch_max))
         while queue and codes:
             waiting = queue.popleft()
