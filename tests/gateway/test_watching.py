@@ -8,6 +8,7 @@ import pytest
 import structlog
 from msgspec.structs import replace
 
+from engine.gateway import steps
 from engine.gateway.access_log import AccessLog
 from engine.gateway.answer import PRIVATE, Answer, Heading
 from engine.gateway.status_pages import StatusPages
@@ -142,7 +143,9 @@ class TestOverHttp:
         assert (line["request_id"], line["wave"]) == ("mine-2", "one-open")
 
 
-async def test_the_steps_of_a_claim_are_measured(drop: Drop) -> None:
+async def test_the_steps_of_a_claim_are_measured(drop: Drop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(steps, "_ONE_IN", 16)
+
     def counts() -> dict[str, float]:
         return {
             sample.labels["step"]: sample.value
