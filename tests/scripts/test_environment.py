@@ -248,7 +248,7 @@ def test_full_tells_what_apt_said(equipped: Machine) -> None:
 def test_full_runs_every_test_once_all_is_there(equipped: Machine) -> None:
     equipped.has("dpkg-query", "#!/bin/sh\nprintf installed\n")
     assert equipped.run("test", "--full", "-x").returncode == 0
-    assert equipped.calls.read_text().splitlines()[-1] == "-m pytest -n 3 --dist worksteal --durations=10 -m  -x"
+    assert equipped.calls.read_text().splitlines()[-1] == "-m pytest -n 2 --dist worksteal --durations=10 -m  -x"
 
 
 def test_check_looks_at_everything_and_tells_whether_all_was_fine(equipped: Machine) -> None:
