@@ -2,10 +2,12 @@
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
+from engine.gateway.lane.lane import Lane
 from engine.settings import Settings
 from tests.gateway.drop import Drop, loaded, running_drop
 from tests.support.contract import observed
@@ -55,3 +57,19 @@ async def drop(drop_settings: Settings) -> AsyncIterator[Drop]:
     """Campaigns loaded, a steward at work, one gateway listening."""
     async with AsyncExitStack() as stack:
         yield await stack.enter_async_context(running_drop(drop_settings))
+
+
+@pytest.fixture
+def taken(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """What lanes take, as it came."""
+    seen: list[bytes] = []
+    take = Lane.take
+
+    def note(lane: Lane, asker: Any, data: bytes) -> bool:
+        is_taken = take(lane, asker, data)
+        if is_taken:
+            seen.append(data)
+        return is_taken
+
+    monkeypatch.setattr(Lane, "take", note)
+    return seen

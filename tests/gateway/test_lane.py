@@ -12,7 +12,6 @@ from msgspec.structs import replace
 from engine.domain.tickets import Ticket, TicketBook
 from engine.gateway.accepting import RECEIVED_BYTES_MAX
 from engine.gateway.lane.connection import HELD_BYTES_MAX, LaneConnection
-from engine.gateway.lane.lane import Lane
 from engine.hotstore.view import claims_of_claimants
 from engine.settings import Settings
 from tests.gateway.drop import Drop, running_gateway, silent_store
@@ -45,22 +44,6 @@ async def plain_drop(drop: Drop) -> AsyncIterator[Drop]:
     async with running_gateway(replace(drop.settings, claim_lane=False), drop.stores) as gateway:
         await wait_until(lambda: gateway.board.ready and len(gateway.board.waves()) == len(drop.board.waves()))
         yield gateway
-
-
-@pytest.fixture
-def taken(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
-    """What the lane takes."""
-    seen: list[bytes] = []
-    take = Lane.take
-
-    def note(lane: Lane, asker: Any, data: bytes) -> bool:
-        is_taken = take(lane, asker, data)
-        if is_taken:
-            seen.append(data)
-        return is_taken
-
-    monkeypatch.setattr(Lane, "take", note)
-    return seen
 
 
 async def talk(port: int, pieces: list[bytes]) -> bytes:

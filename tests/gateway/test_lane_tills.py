@@ -12,7 +12,6 @@ from typing import Any, Final
 import pytest
 from msgspec.structs import replace
 
-from engine.gateway.lane.lane import Lane
 from engine.settings import Settings
 from tests.gateway.drop import Drop, running_gateway
 from tests.gateway.raw import connected_to
@@ -44,22 +43,6 @@ async def plain_drop(shop: Shop) -> AsyncIterator[Drop]:
     async with running_gateway(replace(shop.drop.settings, claim_lane=False), shop.drop.stores) as gateway:
         await wait_until(lambda: gateway.board.ready)
         yield gateway
-
-
-@pytest.fixture
-def taken(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
-    """What the lane takes."""
-    seen: list[bytes] = []
-    take = Lane.take
-
-    def note(lane: Lane, asker: Any, data: bytes) -> bool:
-        is_taken = take(lane, asker, data)
-        if is_taken:
-            seen.append(data)
-        return is_taken
-
-    monkeypatch.setattr(Lane, "take", note)
-    return seen
 
 
 def post(path: str, auth: str, body: Any, extra: str = "") -> bytes:
