@@ -211,6 +211,9 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     lock_ms_max: Milliseconds = 3_600_000
     """A voucher is held for an unpaid order no longer than this. A lock outlives the voucher's expiry, so the bound is
     also how long after it one can still be used; orders are paid within minutes."""
+    code_page_ms: Annotated[int, Meta(ge=1_000, le=300_000)] = 300_000
+    """A code page that its holder has opened counts as open for so long, where an offer asks for one: five minutes at
+    most, so that nobody can sell a screenshot. Whoever needs longer opens it again."""
     arrival_wait_ms: Milliseconds = 1_500
     """A code that is not in the ledger yet is waited for so long; then `not_settled_yet`. The writer takes
     milliseconds, and two seconds where it has to be replaced."""

@@ -109,6 +109,14 @@ class Offer(Struct, frozen=True):
     funder: str | UnsetType = UNSET
     """Who pays for the discounts: what statements are summed up by. Where it is unset it is not encoded, so that
     promises made before there was such a thing keep their hashes."""
+    code_page: bool | UnsetType = UNSET
+    """True: a voucher is taken only while its holder has its code page open (a screenshot cannot be sold). Else unset,
+    and not encoded, likewise."""
+
+    @property
+    def needs_code_page(self) -> bool:
+        """Whether tills take its vouchers only while their holders have the code page open."""
+        return self.code_page is True
 
     @property
     def value(self) -> int:

@@ -21,6 +21,7 @@ from engine.domain.redemption import (
     no_place_for,
     priced,
     request_id,
+    shown_open,
     why_not,
 )
 from engine.domain.voucher import STEPS
@@ -80,8 +81,8 @@ class Release(Struct, frozen=True, omit_defaults=True):
         return ""
 
 
-def decide_lock(asked: Lock, standing: Standing, promise: Promise, now_ms: int) -> Decision:
-    """Whether this voucher is held now, and what it would take off."""
+def decide_lock(asked: Lock, standing: Standing, promise: Promise, now_ms: int, page_until_ms: int = 0) -> Decision:
+    """Whether this voucher is held now, and what it would take off. `page_until_ms` is that of `decide`."""
     if not is_of_merchant(asked.merchant, asked.store, promise):
         return Unfit(UnfitCode.OTHER_MERCHANT)
     state = standing.state_at(now_ms)
@@ -90,7 +91,8 @@ def decide_lock(asked: Lock, standing: Standing, promise: Promise, now_ms: int) 
         return replace(
             refused, is_own=state == "locked" and is_own_lock(standing, asked.merchant, asked.store, asked.order_no)
         )
-    return no_place_for(asked.store, promise) or priced(asked.amount, asked.lines, promise)
+    decision = no_place_for(asked.store, promise) or priced(asked.amount, asked.lines, promise)
+    return shown_open(decision, promise, now_ms, page_until_ms)
 
 
 def decide_release(asked: Release, standing: Standing, promise: Promise, now_ms: int) -> Unfit | bool:

@@ -120,6 +120,7 @@ class UnfitCode(StrEnum):
     PAYMENT_MISSING = "payment_missing"
     BELOW_MIN_SPEND = "below_min_spend"
     ONE_PER_PAYMENT = "one_per_payment"
+    CODE_PAGE_CLOSED = "code_page_closed"
     ALREADY_REVERSED = "already_reversed"
     ABOVE_REDEEMED = "above_redeemed"
     BUSY = "busy"
@@ -193,15 +194,29 @@ def request_id(merchant: str, request_no: str) -> str:
     return hashlib.sha256(b"request " + named).hexdigest()[:32]
 
 
-def decide(asked: Redeem, standing: Standing, promise: Promise, now_ms: int, places_taken: Set[int]) -> Decision:
-    """Whether this voucher is taken now, and what it takes off. `places_taken`: of this payment, by others."""
+def decide(
+    asked: Redeem, standing: Standing, promise: Promise, now_ms: int, places_taken: Set[int], page_until_ms: int = 0
+) -> Decision:
+    """Whether this voucher is taken now, and what it takes off. `places_taken`: of this payment, by others.
+
+    `page_until_ms` (exclusive): until when its holder has its code page open. The payment of an order that has locked
+    the voucher needs no open page: the lock did.
+    """
     if not is_of_merchant(asked.merchant, asked.store, promise):
         return Unfit(UnfitCode.OTHER_MERCHANT)
     state = standing.state_at(now_ms)
     is_others_lock = state == "locked" and not is_own_lock(standing, asked.merchant, asked.store, asked.order_no)
     if (state, "redeem") not in STEPS or is_others_lock:
         return why_not(standing, state, promise, now_ms)
-    return no_place_for(asked.store, promise) or _paid(asked, promise, places_taken)
+    decision = no_place_for(asked.store, promise) or _paid(asked, promise, places_taken)
+    return decision if state == "locked" else shown_open(decision, promise, now_ms, page_until_ms)
+
+
+def shown_open(decision: Decision, promise: Promise, now_ms: int, page_until_ms: int) -> Decision:
+    """That decision, unless the terms ask for the holder's code page and it is not open: the last reason of all, so
+    that nobody opens it in vain."""
+    is_closed = promise.offer.needs_code_page and now_ms >= page_until_ms
+    return Unfit(UnfitCode.CODE_PAGE_CLOSED) if is_closed and isinstance(decision, Fit) else decision
 
 
 def why_not(standing: Standing, state: State, promise: Promise, now_ms: int) -> Unfit:

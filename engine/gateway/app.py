@@ -56,6 +56,8 @@ def build_app(
         ("GET", "/v1/me/vouchers/{code}", handlers.in_turn("own", handlers.my_voucher)),
         ("DELETE", "/v1/me/vouchers/{code}", handlers.in_turn("own", handlers.delete_voucher)),
         ("GET", "/v1/me/vouchers/{code}/qr.svg", handlers.in_turn("own", handlers.my_qr_code)),
+        ("PUT", "/v1/me/vouchers/{code}/code-page", handlers.in_turn("own", handlers.open_code_page)),
+        ("DELETE", "/v1/me/vouchers/{code}/code-page", handlers.in_turn("own", handlers.close_code_page)),
         ("GET", "/problems", handlers.problems),
         ("GET", "/problems/{slug}", handlers.problem),
         ("GET", "/openapi.json", handlers.openapi),
@@ -145,6 +147,16 @@ class _Handlers:
 
     async def delete_voucher(self, request: web.Request) -> web.Response:
         return self._respond("own", request, await self._cards.delete(request.match_info["code"], heading_of(request)))
+
+    async def open_code_page(self, request: web.Request) -> web.Response:
+        heading = heading_of(request)
+        if (request.content_length or 0) > self._settings.body_bytes_max:
+            return self._respond("own", request, refuse(TOO_LARGE, heading.accept_language))
+        return self._respond("own", request, await self._cards.open_page(request.match_info["code"], heading))
+
+    async def close_code_page(self, request: web.Request) -> web.Response:
+        answer = await self._cards.close_page(request.match_info["code"], heading_of(request))
+        return self._respond("own", request, answer)
 
     async def wave(self, request: web.Request) -> web.Response:
         return self._respond("status", request, await self._pages.wave(request.match_info["wave"], heading_of(request)))

@@ -38,6 +38,7 @@ def card_object(card: Card, language: Language) -> Members:
         "cities": list(promise.use.cities),
         "terms": {"version": standing.terms_version, "hash": card.kept.hash},
         "store_count": len(spoken.stores),
+        "needs_code_page": offer.needs_code_page,
         "made": _made(card),
     }
 
@@ -47,6 +48,17 @@ def whole_card_object(card: Card, language: Language) -> Members:
     stores = spoken_terms(card.kept).stores
     shown = [{"id": id, "title": store.title, "city": store.city} for id, store in stores.items()]
     return card_object(card, language) | {"stores": shown}
+
+
+def code_page_object(card: Card, until_ms: int) -> Members:
+    """What is told of a code page that is open until then; 0: the voucher needs none."""
+    code, zone = card.standing.code, card.kept.promise.timezone
+    return {
+        "code": code,
+        "code_grouped": grouped(code),
+        "needs_code_page": card.kept.promise.offer.needs_code_page,
+        "open_until": rfc3339(until_ms, zone) if until_ms else None,
+    }
 
 
 def _made(card: Card) -> Members | None:

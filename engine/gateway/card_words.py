@@ -80,7 +80,8 @@ def next_step(card: Card) -> Words:
     expires = _clock(card.standing.period.expires_at_ms, promise)
     places = spoken_terms(card.kept).places
     if state == "pending":
-        return _use_it(promise, places, expires)
+        use_it = _use_it(promise, places, expires)
+        return _with_open_page(use_it) if promise.offer.needs_code_page else use_it
     if state == "not_yet_effective":
         begins = _clock(card.standing.period.valid_from_ms, promise)
         return Words(
@@ -108,6 +109,13 @@ def next_step(card: Card) -> Words:
     if state == "cancelled":
         return Words(f"It was cancelled on {when}: {made.reason}", f"已于 {when} 取消，原因：{made.reason}")
     return Words(f"It was taken back on {when}: {made.reason}", f"已于 {when} 失效，原因：{made.reason}")
+
+
+def _with_open_page(use_it: Words) -> Words:
+    return Words(
+        f"{use_it.en} Open its code page there: a screenshot is not taken.",
+        f"{use_it.zh}到店后请打开券码页，截图无效。",
+    )
 
 
 def _use_it(promise: Promise, places: Words, expires: str) -> Words:

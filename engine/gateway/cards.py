@@ -1,4 +1,4 @@
-"""The card pack: `GET /v1/me/vouchers`, and of each voucher its card, its QR code, and DELETE."""
+"""The card pack: `GET /v1/me/vouchers`, and of each voucher its card, its QR code, its code page, and DELETE."""
 
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -6,11 +6,11 @@ from typing import Final
 import msgspec
 
 from engine.domain.codes import Mistyped, typed_code
-from engine.domain.redemption import Unfit
+from engine.domain.redemption import Unfit, why_not
 from engine.errors import ActOutrun, HotStoreError, LedgerError
 from engine.gateway.answer import BARE, PRIVATE, Answer, Headers, Heading
 from engine.gateway.callers import Doorkeeper
-from engine.gateway.card_objects import card_object, whole_card_object
+from engine.gateway.card_objects import card_object, code_page_object, whole_card_object
 from engine.gateway.card_queries import Query, cursor_of, read_card_query
 from engine.gateway.identity.caller import Caller
 from engine.gateway.language import choose
@@ -20,6 +20,8 @@ from engine.gateway.refusals import Problem, refuse
 from engine.gateway.voucher_answers import unfit
 from engine.wallet.card_pack import Card
 
+_SHOWN_AT_TILLS: Final = frozenset({"pending", "locked"})
+"""What a till may take, sooner or later: of any other voucher no code page is opened."""
 _encode: Final = msgspec.json.Encoder().encode
 _NOT_FOUND: Final = Problem("unknown_code")
 _DELETED: Final = Problem("deleted")
@@ -33,6 +35,7 @@ class CardsEndpoint:
 
     def __init__(self, parts: GatewayParts, doorkeeper: Doorkeeper) -> None:
         self._card_pack = parts.card_pack
+        self._code_page_ms = parts.settings.code_page_ms
         self._doorkeeper = doorkeeper
 
     async def cards(self, query: Query, heading: Heading) -> Answer:
@@ -57,14 +60,20 @@ class CardsEndpoint:
 
     async def card(self, code: str, heading: Heading) -> Answer:
         """One voucher of the caller. Somebody else's is as unknown as one that there is not."""
-        language = choose(heading.accept_language)
-        return await self._of_card(
-            code, heading, lambda card: Answer(200, "ok", _WORDED, _encode(whole_card_object(card, language)))
-        )
+
+        async def answer(card: Card) -> Answer:
+            language = choose(heading.accept_language)
+            return Answer(200, "ok", _WORDED, _encode(whole_card_object(card, language)))
+
+        return await self._of_card(code, heading, answer)
 
     async def qr_code(self, code: str, heading: Heading) -> Answer:
         """Its code as a picture."""
-        return await self._of_card(code, heading, lambda card: Answer(200, "ok", _SVG, qr_svg(card.standing.code)))
+
+        async def answer(card: Card) -> Answer:
+            return Answer(200, "ok", _SVG, qr_svg(card.standing.code))
+
+        return await self._of_card(code, heading, answer)
 
     async def delete(self, code: str, heading: Heading) -> Answer:
         """The caller wants to see it no more; again, nothing changes."""
@@ -77,14 +86,35 @@ class CardsEndpoint:
 
         return await self._of_code(code, heading, answer)
 
-    async def _of_card(self, code: str, heading: Heading, show: Callable[[Card], Answer]) -> Answer:
+    async def open_page(self, code: str, heading: Heading) -> Answer:
+        """The caller has its code page open from now on; again, for as long again."""
+
+        async def answer(card: Card) -> Answer:
+            if card.state not in _SHOWN_AT_TILLS:
+                gone = why_not(card.standing, card.state, card.kept.promise, card.now_ms)
+                return unfit(gone, heading.accept_language)
+            until_ms = await self._card_pack.open_page(card, self._code_page_ms)
+            return Answer(200, "ok", PRIVATE, _encode(code_page_object(card, until_ms)))
+
+        return await self._of_card(code, heading, answer)
+
+    async def close_page(self, code: str, heading: Heading) -> Answer:
+        """The caller has it open no more; again, nothing changes."""
+
+        async def answer(card: Card) -> Answer:
+            await self._card_pack.close_page(card)
+            return Answer(204, "closed", _NOTHING)
+
+        return await self._of_card(code, heading, answer)
+
+    async def _of_card(self, code: str, heading: Heading, show: Callable[[Card], Awaitable[Answer]]) -> Answer:
         async def answer(caller: Caller, meant: str) -> Answer:
             card = await self._card_pack.card(caller.identity, meant)
             if card is None:
                 return refuse(_NOT_FOUND, heading.accept_language)
             if card.standing.is_hidden:
                 return refuse(_DELETED, heading.accept_language)
-            return show(card)
+            return await show(card)
 
         return await self._of_code(code, heading, answer)
 

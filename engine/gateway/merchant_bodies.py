@@ -1,8 +1,9 @@
 """What tills send. Unknown fields are ignored; what stands in the answers of statements is bounded and clean."""
 
-from typing import Any, Final, TypeGuard
+from typing import Annotated, Any, Final, TypeGuard
 
-from msgspec import Struct
+import msgspec
+from msgspec import Meta, Struct
 
 from engine.domain.redemption import AMOUNT_MAX, LINES_MAX, Line
 from engine.domain.reversal import By
@@ -29,6 +30,27 @@ class RedemptionBody(Struct, frozen=True):
     amount: int
     lines: tuple[Line, ...]
     request_no: str
+
+
+_Code = Annotated[str, Meta(min_length=1, max_length=CODE_LENGTH_MAX)]
+_Text = Annotated[str, Meta(min_length=1, max_length=NUMBER_LENGTH_MAX)]
+
+
+class _PlainRedemption(Struct, frozen=True, forbid_unknown_fields=True):
+    """A redemption as most tills send it: without lines, and nothing beside it."""
+
+    code: _Code
+    store: _Text
+    clerk: _Text
+    request_no: _Text
+    amount: Any
+    order_no: _Text = ""
+    payment_no: _Text = ""
+
+
+_PLAIN_COLONS: Final = 5
+"""One for each member that has to be there."""
+_plain: Final = msgspec.json.Decoder(_PlainRedemption).decode
 
 
 class LockBody(Struct, frozen=True):
@@ -62,10 +84,30 @@ class ReversalBody(Struct, frozen=True):
 
 def read_redemption_body(body: bytes) -> RedemptionBody | Problem:
     """What is to be redeemed, or `invalid_request` with what is wrong and where. Never raises."""
+    plain = _plain_redemption(body)
+    if plain is not None:
+        return plain
     names = {"code": 1, "store": 1, "clerk": 1, "request_no": 1, "order_no": 0, "payment_no": 0}
     fields = read_object(body)
     order = fields if isinstance(fields, Problem) else _order_of(fields, names)
     return order if isinstance(order, Problem) else RedemptionBody(**order)
+
+
+def _plain_redemption(body: bytes) -> RedemptionBody | None:
+    """A body that is surely right, in a third of the time; None for any other, which is then read member by member."""
+    try:
+        sent = _plain(body)
+    except (ValueError, RecursionError):
+        return None
+    # As many colons as members: none stands twice (`json_objects`).
+    if body.count(b":") != _PLAIN_COLONS + bool(sent.order_no) + bool(sent.payment_no):
+        return None
+    texts = f"{sent.code}{sent.store}{sent.clerk}{sent.order_no}{sent.payment_no}{sent.request_no}"
+    if not texts.isprintable() or not _is_amount(sent.amount):
+        return None
+    return RedemptionBody(
+        sent.code, sent.store, sent.clerk, sent.order_no, sent.payment_no, sent.amount, (), sent.request_no
+    )
 
 
 def read_lock_body(body: bytes, hold_ms_max: int) -> LockBody | Problem:

@@ -99,6 +99,7 @@ def _offer(offer: CatalogueOffer) -> Members:
         "kind": shown.kind,
         "category": shown.category,
         **amounts,
+        "needs_code_page": shown.needs_code_page,
         "terms": {"version": terms.version, "hash": terms.hash},
         "validity": _validity(promise),
         "use": promise.use,

@@ -162,6 +162,18 @@ VOUCHER_KINDS: Final = (
         ),
     ),
     ProblemKind(
+        "code_page_closed",
+        409,
+        False,
+        Words("The customer has to open this voucher's code page", "请顾客打开券码页"),
+        Words(
+            "This voucher is taken only while its holder has its code page open in the app, scanned or typed: a "
+            "screenshot is not enough. All else fits; ask again when it is open.",
+            "此券须由持券人在应用内打开券码页后核销（扫码、输码均如此），截图无效。其他条件均已满足，打开后请重试。",
+        ),
+        Retry(1_000, 1_000),
+    ),
+    ProblemKind(
         "already_reversed",
         409,
         True,

@@ -71,6 +71,12 @@ def _one_per_payment(refused: Unfit) -> Words:
     return Words(f"a payment takes {vouchers} of this campaign", f"每笔支付最多使用 {refused.places} 张本活动的券")
 
 
+_CODE_PAGE: Final = Words(
+    "it is taken while its code page is open in the app; a screenshot is not enough",
+    "请持券人在应用内打开券码页后再扫码或输码，截图无效",
+)
+
+
 _WORDED: Final[Mapping[UnfitCode, Callable[[Unfit], Words]]] = {
     UnfitCode.NOT_YET_EFFECTIVE: _not_yet_effective,
     UnfitCode.EXPIRED: _expired,
@@ -80,4 +86,5 @@ _WORDED: Final[Mapping[UnfitCode, Callable[[Unfit], Words]]] = {
     UnfitCode.LOCKED: _locked,
     UnfitCode.BELOW_MIN_SPEND: _below_min_spend,
     UnfitCode.ONE_PER_PAYMENT: _one_per_payment,
+    UnfitCode.CODE_PAGE_CLOSED: lambda _: _CODE_PAGE,
 }

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from engine.domain.campaign import Campaign, Eligibility, Offer, Wave
 from engine.ledger import wording
@@ -147,10 +147,11 @@ def _offer_changes(before: Campaign, after: Campaign, standing: Standing) -> Ite
 
 
 def _new_terms(before: Campaign, after: Campaign, old: Offer, new: Offer, version: int) -> Change:
-    was, will = {"version": version}, {"version": version + 1}
+    was: dict[str, Any] = {"version": version}
+    will: dict[str, Any] = {"version": version + 1}
     parts = []
     for field in Offer.__struct_fields__:
-        one, other = getattr(old, field), getattr(new, field)
+        one, other = (None if (value := getattr(each, field)) is UNSET else value for each in (old, new))
         if one != other:
             was[field], will[field] = one, other
             parts.append(f"{field} {wording.plain(one)} → {wording.plain(other)}")

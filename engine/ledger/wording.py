@@ -85,7 +85,8 @@ def offer(each: Offer) -> str:
     parts = [f"{name} {amount}" for name, amount in amounts.items() if amount is not None]
     stores = "1 store" if len(each.stores) == 1 else f"{len(each.stores)} stores"
     funder = [f"paid for by {each.funder}"] if each.funder else []
-    return ", ".join([f"{each.title} ({each.kind})", *parts, stores, *funder])
+    code_page = ["taken while the holder's code page is open"] if each.needs_code_page else []
+    return ", ".join([f"{each.title} ({each.kind})", *parts, stores, *funder, *code_page])
 
 
 def wave(each: Wave, timezone: str) -> str:

@@ -22,16 +22,17 @@ What a request can go through, and how it ends:
 import asyncio
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import structlog
 
 from engine.domain.redemption import Unfit
 from engine.domain.reversal import Reverse
 from engine.errors import LedgerError, LedgerRefused, LedgerUndone
+from engine.ledger.code_pages import open_pages
 from engine.ledger.database import Ledger
-from engine.ledger.promise_book import PromiseBook, TermsKey
-from engine.ledger.voucher_steps import Entry, StepKey, look_up, reversals_of, take
+from engine.ledger.promise_book import Kept, PromiseBook, TermsKey
+from engine.ledger.voucher_steps import Entry, StepKey, VoucherKey, look_up, reversals_of, take
 from engine.redeeming.steps import Around, Asked, Done, Nothing, Outcome, Wanted, work_out
 from engine.redeeming.waiting import BUSY, OUTCOME_UNKNOWN, Awaited, Deadlines, Waiting
 from engine.settings import Settings
@@ -142,6 +143,7 @@ class RedemptionDesk:
         entries = await look_up(self._ledger, [waiting.question for waiting in batch])
         terms = await self._book.promises(key for entry in entries if (key := _terms_key(entry)) is not None)
         reversed_before = await reversals_of(self._ledger, _redemptions(batch, entries))
+        pages = await open_pages(self._ledger, _shown(entries, terms))
         places: dict[tuple[int | None, str, str], set[int]] = {}
         wanted = []
         for waiting, entry in zip(batch, entries, strict=True):
@@ -149,7 +151,12 @@ class RedemptionDesk:
             taken = places.setdefault((entry.campaign_no, asked.merchant, asked.payment_no), set(entry.places_taken))
             key = _terms_key(entry)
             of = _redemption_of(asked, entry)
-            around = Around(terms.get(key) if key else None, taken, reversed_before[of] if of else ())
+            around = Around(
+                terms.get(key) if key else None,
+                taken,
+                reversed_before[of] if of else (),
+                pages.get((entry.campaign_no, asked.code), 0) if entry.campaign_no is not None else 0,
+            )
             try:
                 found = work_out(asked, entry, around)
             except LookupError as error:  # the others must not suffer for it
@@ -226,6 +233,13 @@ def _terms_key(entry: Entry) -> TermsKey | None:
     if entry.standing is not None:
         return entry.standing.campaign_no, entry.standing.offer_no, entry.standing.terms_version
     return None
+
+
+def _shown(entries: Sequence[Entry], terms: Mapping[TermsKey, Kept]) -> list[VoucherKey]:
+    """The vouchers that are taken only while their code page is open: of most batches, none."""
+    seen = [entry.standing for entry in entries if entry.standing is not None]
+    keys = [(each, terms.get((each.campaign_no, each.offer_no, each.terms_version))) for each in seen]
+    return [(each.campaign_no, each.code) for each, kept in keys if kept and kept.promise.offer.needs_code_page]
 
 
 def _redemption_of(asked: Asked, entry: Entry) -> StepKey | None:

@@ -17,6 +17,7 @@ from engine.domain.redemption import Fit, Line, Redeem, Standing, Unfit, UnfitCo
 from engine.errors import HotStoreError
 from engine.hotstore.store import HotStore
 from engine.hotstore.view import last_decision
+from engine.ledger.code_pages import open_pages
 from engine.ledger.database import Ledger
 from engine.ledger.held_vouchers import HeldVoucher, HeldVouchers, held_vouchers
 from engine.ledger.promise_book import Kept, PromiseBook
@@ -130,20 +131,23 @@ class Quoting:
         """Each voucher with its decision, in the order of the look."""
         standings = [each.standing for each in held.vouchers]
         terms = await self._book.promises((each.campaign_no, each.offer_no, each.terms_version) for each in standings)
+        kepts = [terms[each.campaign_no, each.offer_no, each.terms_version] for each in standings]
+        keys = [(each.campaign_no, each.code) for each in standings]
+        shown = [key for key, kept in zip(keys, kepts, strict=True) if kept.promise.offer.needs_code_page]
+        pages = await open_pages(self._ledger, shown)
         quoted = []
-        for each in held.vouchers:
+        for each, kept, key in zip(held.vouchers, kepts, keys, strict=True):
             standing = each.standing
-            kept = terms[standing.campaign_no, standing.offer_no, standing.terms_version]
-            decision = decision_on(asked, each, kept, held.now_ms)
+            decision = decision_on(asked, each, kept, held.now_ms, pages.get(key, 0))
             if not (isinstance(decision, Unfit) and decision.code is UnfitCode.OTHER_MERCHANT):
                 quoted.append(Quoted(standing, kept, decision))
         return quoted
 
 
-def decision_on(asked: AskQuotes, held: HeldVoucher, kept: Kept, now_ms: int) -> Fit | Unfit:
+def decision_on(asked: AskQuotes, held: HeldVoucher, kept: Kept, now_ms: int, page_until_ms: int = 0) -> Fit | Unfit:
     """What a redemption of this voucher for that order would be answered with at that instant.
 
-    Without a number, the payment is one of its own.
+    Without a number, the payment is one of its own. `page_until_ms` is that of `decide`.
     """
     redeem = Redeem(
         code=held.standing.code,
@@ -156,7 +160,7 @@ def decision_on(asked: AskQuotes, held: HeldVoucher, kept: Kept, now_ms: int) ->
         lines=asked.lines,
         request_no="",
     )
-    return decide(redeem, held.standing, kept.promise, now_ms, held.places_taken)
+    return decide(redeem, held.standing, kept.promise, now_ms, held.places_taken, page_until_ms)
 
 
 def _as_quote(quoted: Quoted, fit: Fit) -> Quote:

@@ -52,6 +52,8 @@ class Around(Struct, frozen=True):
     """Of the payment, those of this very batch included."""
     reversals: Sequence[Step] = ()
     """Of the redemption that is to be reversed."""
+    page_until_ms: int = 0
+    """Until when the holder has the code page open (exclusive), where the terms ask for it."""
 
 
 _BUSY = Unfit(UnfitCode.BUSY)
@@ -89,11 +91,11 @@ def day_of(at_ms: int, timezone: str) -> str:
 def _decided(asked: Asked, standing: Standing, kept: Kept, around: Around, now_ms: int) -> Step | Unfit | Nothing:
     match asked:
         case Redeem():
-            fit = decide(asked, standing, kept.promise, now_ms, around.places_taken)
-            return fit if isinstance(fit, Unfit) else _redemption(asked, standing, kept, fit, now_ms)
+            fit = decide(asked, standing, kept.promise, now_ms, around.places_taken, around.page_until_ms)
+            return fit if isinstance(fit, Unfit) else _redemption(asked, standing, kept, fit, around, now_ms)
         case Lock():
-            fit = decide_lock(asked, standing, kept.promise, now_ms)
-            return fit if isinstance(fit, Unfit) else _lock(asked, standing, kept, fit, now_ms)
+            fit = decide_lock(asked, standing, kept.promise, now_ms, around.page_until_ms)
+            return fit if isinstance(fit, Unfit) else _lock(asked, standing, kept, fit, around, now_ms)
         case Release():
             is_there = decide_release(asked, standing, kept.promise, now_ms)
             if isinstance(is_there, Unfit):
@@ -103,7 +105,7 @@ def _decided(asked: Asked, standing: Standing, kept: Kept, around: Around, now_m
             return _reversal(asked, standing, kept, around.reversals, now_ms)
 
 
-def _redemption(asked: Redeem, standing: Standing, kept: Kept, fit: Fit, now_ms: int) -> Step:
+def _redemption(asked: Redeem, standing: Standing, kept: Kept, fit: Fit, around: Around, now_ms: int) -> Step:
     made = standing.made
     is_locked = made is not None and standing.state_at(now_ms) == "locked"
     return Step(
@@ -118,11 +120,17 @@ def _redemption(asked: Redeem, standing: Standing, kept: Kept, fit: Fit, now_ms:
         amount=asked.amount,
         discount=fit.discount,
         lines=shown_lines(asked.lines, fit.shares),
-        before_ms=made.until_ms if made is not None and is_locked else standing.period.expires_at_ms,
+        before_ms=made.until_ms if made is not None and is_locked else _shown_before_ms(standing, kept, around),
     )
 
 
-def _lock(asked: Lock, standing: Standing, kept: Kept, fit: Fit, now_ms: int) -> Step:
+def _shown_before_ms(standing: Standing, kept: Kept, around: Around) -> int:
+    """By when a voucher that its holder shows has to be taken: before its end, and while the page is open."""
+    end_ms = standing.period.expires_at_ms
+    return min(end_ms, around.page_until_ms) if kept.promise.offer.needs_code_page else end_ms
+
+
+def _lock(asked: Lock, standing: Standing, kept: Kept, fit: Fit, around: Around, now_ms: int) -> Step:
     common = _common(asked, standing, kept, now_ms)
     return Step(
         **common,
@@ -137,7 +145,7 @@ def _lock(asked: Lock, standing: Standing, kept: Kept, fit: Fit, now_ms: int) ->
         discount=fit.discount,
         lines=shown_lines(asked.lines, fit.shares),
         until_ms=common["at_ms"] + asked.hold_ms,
-        before_ms=standing.period.expires_at_ms,
+        before_ms=_shown_before_ms(standing, kept, around),
     )
 
 

@@ -166,6 +166,7 @@ class Tills:
                     self._ask(errand, errand.then, "here"), self._ask(errand, errand.then, "there", is_rival=True)
                 )
             case ErrandKind.LOST_REPLY:
+                await self._open_page(errand)
                 await self._pool.hang_up(
                     self._request(errand, errand.then, "lost"), self._draw.uniform(0, HANG_UP_MAX_S)
                 )
@@ -176,6 +177,7 @@ class Tills:
 
     async def _ask(self, errand: Errand, visit: Visit, request: str, *, is_rival: bool = False) -> None:
         """Until there is an answer that does not say "ask again", within bounds."""
+        await self._open_page(errand)
         for _ in range(TRIES_MAX):
             outcome, told = _read(await self._pool.exchange(self._request(errand, visit, request)))
             if outcome not in ASK_AGAIN:
@@ -187,6 +189,17 @@ class Tills:
         else:
             said = Said(errand.number, visit, outcome, redemption.discount, redemption.terms.version, is_rival)
             self._said.append(said)
+
+    async def _open_page(self, errand: Errand) -> None:
+        """Its holder has the code in sight, where the terms ask for it; one that is of no use stays closed."""
+        if not errand.holding.promise.offer.needs_code_page:
+            return
+        path, authorization = f"/v1/me/vouchers/{errand.holding.code}/code-page", self._authorize(errand.holding.user)
+        for _ in range(TRIES_MAX):
+            reply = await self._pool.exchange(self._head("PUT", path, authorization) + b"Content-Length: 0\r\n\r\n")
+            if reply.status and reply.status not in (429, 503):
+                return
+            await asyncio.sleep(PAUSE_S)
 
     def _request(self, errand: Errand, visit: Visit, request: str) -> bytes:
         name = f"{errand.number}-{request}"

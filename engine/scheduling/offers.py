@@ -28,7 +28,7 @@ KINDS: dict[OfferKind, tuple[dict[str, str], tuple[str, ...]]] = {
 }
 """What each kind must have (with an example) and may have, beside what all offers have."""
 AMOUNT_KEYS = ("face", "min_spend", "price", "percent_off", "max_discount")
-OFFER_KEYS = ("id", "title", "category", "kind", *AMOUNT_KEYS, "stores", "funder")
+OFFER_KEYS = ("id", "title", "category", "kind", *AMOUNT_KEYS, "stores", "funder", "code_page")
 STORE_EXAMPLE = "mall-001: {title: 武商广场, merchant: m-01, city: 武汉}"
 _OFFER_EXAMPLE = "{id: mall-50, title: 商场消费券 50 元, kind: threshold, face: 5000, min_spend: 15000, stores: all}"
 
@@ -95,11 +95,21 @@ def _offer(place: Place, stores: dict[str, Store | None] | None, ids: dict[str, 
     amounts = _amounts(place, found, kind)
     taking = _stores_of(found["stores"], stores) if "stores" in found else None
     funder = found["funder"].text(LABEL_CHARACTERS_MAX, "湖北省商务厅") if "funder" in found else UNSET
+    code_page = found["code_page"].flag() if "code_page" in found else False
     if offer is None or title is None or category is None or kind is None or amounts is None or taking is None:
         return None
-    if funder is None:
+    if funder is None or code_page is None:
         return None
-    return Offer(id=offer, title=title, kind=kind, stores=taking, category=category, funder=funder, **amounts)
+    return Offer(
+        id=offer,
+        title=title,
+        kind=kind,
+        stores=taking,
+        category=category,
+        funder=funder,
+        code_page=code_page or UNSET,
+        **amounts,
+    )
 
 
 def _id(place: Place, ids: dict[str, Place]) -> str | None:

@@ -17,6 +17,7 @@ from engine.domain.outcome import Claim
 from engine.domain.redemption import Standing, Unfit, UnfitCode, why_not
 from engine.domain.voucher import State, period
 from engine.ledger.cards import CardPlace, CardRow, card_of_code, cards_of_account, settled_among
+from engine.ledger.code_pages import close_page, open_page
 from engine.ledger.database import Ledger
 from engine.ledger.promise_book import Kept, PromiseBook
 from engine.ledger.voucher_acts import delete
@@ -110,6 +111,18 @@ class CardPack:
             return None
         [card] = await self._shown([(row, is_settled)])
         return card
+
+    async def open_page(self, card: Card, open_ms: int) -> int:
+        """The holder has the card's code page open from now on, for so long; until when, exclusive. 0 where its terms
+        do not ask for that, and nothing is remembered. Raises LedgerError."""
+        if not card.kept.promise.offer.needs_code_page:
+            return 0
+        return await open_page(self._ledger, (card.standing.campaign_no, card.standing.code), open_ms)
+
+    async def close_page(self, card: Card) -> None:
+        """It is open no more. Raises LedgerError."""
+        if card.kept.promise.offer.needs_code_page:
+            await close_page(self._ledger, (card.standing.campaign_no, card.standing.code))
 
     async def delete(self, identity: Identity, code: str) -> Card | Unfit:
         """Hide that voucher, a usable one for good. Again, it changes nothing. Raises as `page` does, and ActOutrun."""

@@ -26,6 +26,7 @@ PROMISE = Promise(
     currency="CNY",
     stores={"here": Store("店", "m1", "武汉"), "far": Store("店", "m1", "宜昌")},
 )
+SHOWN = replace(PROMISE, offer=replace(PROMISE.offer, code_page=True))
 LIVES: dict[UnfitCode, tuple[Kept, Period]] = {
     UnfitCode.NOT_YET_EFFECTIVE: ("pending", Period(SOON, 2_000)),
     UnfitCode.EXPIRED: ("pending", Period(0, OVER)),
@@ -59,7 +60,8 @@ def asked(faults: frozenset[UnfitCode]) -> Redeem:
 
 def combinations() -> Iterator[frozenset[UnfitCode]]:
     """At most one thing has become of a voucher; all else goes together as it likes."""
-    free = ("OTHER_MERCHANT", "WRONG_STORE", "WRONG_CITY", "PAYMENT_MISSING", "BELOW_MIN_SPEND", "ONE_PER_PAYMENT")
+    at_once = ("PAYMENT_MISSING", "BELOW_MIN_SPEND", "ONE_PER_PAYMENT", "CODE_PAGE_CLOSED")
+    free = ("OTHER_MERCHANT", "WRONG_STORE", "WRONG_CITY", *at_once)
     for life in (None, *LIVES):
         for some in itertools.product((False, True), repeat=len(free)):
             faults = {UnfitCode[name] for name, is_there in zip(free, some, strict=True) if is_there}
@@ -78,12 +80,13 @@ def test_the_first_reason_is_told_in_the_order_of_the_table() -> None:
         if UnfitCode.OTHER_MERCHANT in faults:
             faults -= {UnfitCode.WRONG_STORE}
         want = min(faults, key=ORDER.index, default=None)
-        got = decide(asked(faults), standing(kept, good), PROMISE, NOW, places)
+        page_until_ms = NOW if UnfitCode.CODE_PAGE_CLOSED in faults else NOW + 1
+        got = decide(asked(faults), standing(kept, good), SHOWN, NOW, places, page_until_ms)
         assert (got.code if isinstance(got, Unfit) else None) == want, faults
         lock = Lock("C", asked(faults).merchant, asked(faults).store, "li", "o", asked(faults).amount, (), 1, "q")
         of_payment = {UnfitCode.PAYMENT_MISSING, UnfitCode.ONE_PER_PAYMENT}
         want = min(faults - of_payment, key=ORDER.index, default=None)
-        held = decide_lock(lock, standing(kept, good), PROMISE, NOW)
+        held = decide_lock(lock, standing(kept, good), SHOWN, NOW, page_until_ms)
         assert (held.code if isinstance(held, Unfit) else None) == want, faults
 
 

@@ -26,16 +26,18 @@ STORES = {
 
 
 def shop_campaigns(now: datetime) -> list[Campaign]:
-    """shops: 3 a wave; `cut` is a threshold for m1's mall and mall-far, `gift` is exchanged there. food: m2's own."""
+    """shops: `cut` is a threshold for m1's mall and mall-far, `gift` is exchanged there, `shown` is taken there while
+    its code page is open. food: m2's own."""
     common: dict[str, Any] = {"timezone": "Asia/Shanghai", "currency": "CNY", "stores": STORES}
     cut = Offer("cut", "商场消费券 10 元", "threshold", ("mall", "mall-far"), face=1000, min_spend=3000)
     gift = Offer("gift", "礼品", "gift", ("mall",), face=5000)
+    shown = Offer("shown", "当面出示券", "instant", ("mall",), face=700, code_page=True)
     shops = Campaign(
         id="shops",
         title="用券",
         validity=Validity(natural_days=7),
-        offers=(cut, gift),
-        waves=(wave("shops-open", now, {"cut": 1000, "gift": 100}, -HOUR, HOUR),),
+        offers=(cut, gift, shown),
+        waves=(wave("shops-open", now, {"cut": 1000, "gift": 100, "shown": 100}, -HOUR, HOUR),),
         use=Use(cities=("武汉",)),
         **common,
     )

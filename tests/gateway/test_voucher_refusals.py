@@ -166,6 +166,11 @@ async def _(shop: Shop) -> Reply:
     return await shop.redeem(shop.order(second, payment_no="both"))
 
 
+@reaches("code_page_closed")
+async def _(shop: Shop) -> Reply:
+    return await shop.redeem(shop.order(await shop.settled("screenshot", "shown")))
+
+
 @reaches("unknown_lock")
 async def _(shop: Shop) -> Reply:
     lock = await shop.lock(shop.held(await shop.settled("held")))

@@ -3,9 +3,11 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from engine.domain.campaign import Campaign, Cap, Eligibility, Limit, Offer, Store, TagRule, Use, Validity, Wave
@@ -31,6 +33,8 @@ from tests.ledger.samples import (
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 HOUR = timedelta(hours=1)
+FUNDED = (OFFERS[0], replace(OFFERS[1], funder="市商务局", code_page=True))
+"""With what most files do not say at all."""
 
 
 def running(**changes: Any) -> Campaign:
@@ -403,8 +407,8 @@ def test_whatever_differs_is_told(data: st.DataObject) -> None:
         sandbox=st.booleans(),
         eligibility=eligibilities,
         use=st.builds(Use, cities=st.sampled_from([(), ("武汉",)]), per_payment=st.integers(1, 2)),
-        validity=st.builds(Validity, natural_days=st.integers(1, 2)),
-        offers=st.sampled_from([OFFERS, OFFERS[::-1], OFFERS[:1], (replace(OFFERS[0], face=1), OFFERS[1])]),
+        validity=st.builds(Validity, natural_days=st.integers(1, 2), from_day=st.sampled_from([UNSET, 2])),
+        offers=st.sampled_from([OFFERS, OFFERS[::-1], OFFERS[:1], (replace(OFFERS[0], face=1), OFFERS[1]), FUNDED]),
         stores=st.sampled_from(
             [STORES, STORES | {"s-1": replace(STORES["s-1"], title="x")}, STORES | {"s-9": STORES["s-1"]}]
         ),
@@ -419,6 +423,8 @@ def test_whatever_differs_is_told(data: st.DataObject) -> None:
     changes = changes_of(before, after, Standing(revision=1, waves=stands, terms=terms))
     assert bool(changes) == (before != after)
     assert all(change.text and change.before != change.after for change in changes)
+    assert all("UNSET" not in change.text for change in changes)
+    assert msgspec.json.encode(changes)
 
 
 def test_every_field_is_known_to_the_plan() -> None:

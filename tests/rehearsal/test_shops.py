@@ -30,7 +30,7 @@ STORES = {
 }
 OFFERS = (
     Offer("a", "a", "threshold", ("s1", "s5", "s2"), face=1_000, min_spend=3_000),
-    Offer("b", "b", "percent", ("s1", "s2"), percent_off=20, max_discount=1_500),
+    Offer("b", "b", "percent", ("s1", "s2"), percent_off=20, max_discount=1_500, code_page=True),
 )
 
 

@@ -105,6 +105,10 @@ ALLOWED = {
     ],
     "a cap that is the stock": [("claims: 100, value: 100000", "claims: 45, value: 27500")],
     "the most stock": [("cap: {claims: 100, value: 100000}", "cap: {}"), ("{cup: 10}", "{cup: 10000000}")],
+    "a code page, or none": [
+        ("face: 500", "face: 500, code_page: true"),
+        ("face: 1000", "face: 1000, code_page: false"),
+    ],
     "no stock": [("{ten: 10}", "{ten: 0}")],
     "ten years": [("lasts: 2h", "lasts: 3660d"), (", rollover: two", "")],
 }
@@ -117,6 +121,16 @@ def test_what_is_just_possible(changes: list[tuple[str, str]]) -> None:
         assert text.count(old) == 1
         text = text.replace(old, new)
     assert parse_campaign(text, "spring.yaml")
+
+
+def test_terms_that_ask_for_no_code_page_keep_their_hash() -> None:
+    """Those of before there was such a thing included; whoever asks for one promises something else."""
+    plain, said, asked = (
+        campaign.terms_of(campaign.offers[1]).hash()
+        for more in ("", ", code_page: false", ", code_page: true")
+        for campaign in [parse_campaign(BASE.replace("face: 500", f"face: 500{more}"), "spring.yaml")]
+    )
+    assert plain == said != asked
 
 
 def test_an_offer_id_that_is_wrong_is_not_told_again_where_stock_names_it() -> None:

@@ -3,7 +3,7 @@
 from typing import Final
 
 from engine.gateway.answer import Words
-from engine.gateway.openapi.card_shapes import CARD_EXAMPLE, CARD_QUERY, CARDS_EXAMPLE
+from engine.gateway.openapi.card_shapes import CARD_EXAMPLE, CARD_QUERY, CARDS_EXAMPLE, CODE_PAGE_EXAMPLE
 from engine.gateway.openapi.operation import Content, Operation, Success
 from engine.gateway.openapi.shapes import schema, text
 
@@ -11,6 +11,7 @@ _JSON: Final = "application/json"
 _WORDED: Final = ("Cache-Control", "Vary")
 _STORES_AWAY: Final = frozenset({"busy", "recovering"})
 _ONE: Final = _STORES_AWAY | {"mistyped_code", "unknown_code"}
+_OF_NO_USE: Final = frozenset({"not_yet_effective", "expired", "already_redeemed", "invalidated", "cancelled"})
 
 CARD_OPERATIONS: Final = (
     Operation(
@@ -84,5 +85,41 @@ CARD_OPERATIONS: Final = (
         ),
         _ONE | {"deleted"},
         Words("It says the 16 characters of the code and nothing else.", "内容仅为 16 位券码。"),
+    ),
+    Operation(
+        "put",
+        "/v1/me/vouchers/{code}/code-page",
+        "open_my_code_page",
+        "cards",
+        "user",
+        Words("Open a voucher's code page", "打开券码页"),
+        (
+            Success(
+                200,
+                Words("It counts as open until then", "在此之前视为已打开"),
+                (Content(_JSON, schema("CodePage"), CODE_PAGE_EXAMPLE),),
+            ),
+        ),
+        _ONE | _OF_NO_USE | {"deleted"},
+        Words(
+            "When an app shows the code. Where `needs_code_page` is true, tills take the voucher only until "
+            "`open_until`, five minutes at most; again, for as long again. For any other voucher it changes nothing.",
+            "应用展示券码时调用。needs_code_page 为 true 的券，仅在 open_until 之前可以核销，最长五分钟；"
+            "可再次调用以延长。其他券无须调用。",
+        ),
+    ),
+    Operation(
+        "delete",
+        "/v1/me/vouchers/{code}/code-page",
+        "close_my_code_page",
+        "cards",
+        "user",
+        Words("Close a voucher's code page", "关闭券码页"),
+        (Success(204, Words("It is not open; the same when it was so already", "已关闭；重复调用结果相同")),),
+        _ONE | {"deleted"},
+        Words(
+            "When an app shows the code no more. Past `open_until` it closes by itself.",
+            "应用不再展示券码时调用；到 open_until 时自动关闭。",
+        ),
     ),
 )

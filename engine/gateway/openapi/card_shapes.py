@@ -41,6 +41,7 @@ _CARD: Final[Shapes] = {
     "cities": listed(text(), "Where it can be used; empty: anywhere"),
     "terms": schema("Terms"),
     "store_count": whole("Stores that take it"),
+    "needs_code_page": truth("Whether a till takes it only while its holder has its code page open"),
     "made": or_null(schema("CardMade")),
 }
 
@@ -60,6 +61,14 @@ CARD_SHAPES: Final[dict[str, Shape]] = {
     "VoucherCard": members(_CARD),
     "Voucher": members(
         {**_CARD, "stores": listed(schema("CardStore"), "Those that take it, by the terms of the claim")}
+    ),
+    "CodePage": members(
+        {
+            "code": CODE,
+            "code_grouped": text("The code as it is read out"),
+            "needs_code_page": truth("Whether a till asks for it"),
+            "open_until": or_null(instant("Exclusive, by the ledger's clock; null where no till asks for it")),
+        }
     ),
     "Vouchers": members(
         {
@@ -115,9 +124,16 @@ _LISTED_EXAMPLE: Final[dict[str, Any]] = {
     "cities": ["武汉"],
     "terms": {"version": 1, "hash": "934999ef" * 8},
     "store_count": 1,
+    "needs_code_page": False,
     "made": None,
 }
 CARD_EXAMPLE: Final[dict[str, Any]] = _LISTED_EXAMPLE | {
     "stores": [{"id": "shop-001", "title": "街角便利店", "city": "武汉"}]
 }
 CARDS_EXAMPLE: Final[dict[str, Any]] = {"vouchers": [_LISTED_EXAMPLE], "next_after": None}
+CODE_PAGE_EXAMPLE: Final[dict[str, Any]] = {
+    "code": "7ZZS5N2CNT5750W5",
+    "code_grouped": "7ZZS-5N2C-NT57-50W5",
+    "needs_code_page": True,
+    "open_until": "2026-11-22T12:05:00.000+08:00",
+}

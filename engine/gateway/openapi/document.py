@@ -19,7 +19,7 @@ from engine.gateway.openapi.shop_shapes import SHOP_SHAPES
 from engine.gateway.openapi.statement_shapes import STATEMENT_SHAPES
 from engine.gateway.problems import KINDS
 
-VERSION: Final = "1.1.0"
+VERSION: Final = "1.2.0"
 """Of the contract, not of the program. Another last number: words; middle: something was added; first: something that
 clients rely on has changed (and then the addresses begin with another `/v…`)."""
 PROBLEM: Final = "application/problem+json"

@@ -81,6 +81,7 @@ PAGE_SHAPES: Final[dict[str, Shape]] = {
             "title": text(),
             "kind": one_of(get_args(OfferKind)),
             "category": text(),
+            "needs_code_page": truth("Whether a till takes it only while its holder has its code page open"),
             "terms": schema("Terms"),
             "validity": schema("Validity"),
             "use": members({"cities": listed(text(), "Empty: anywhere"), "per_payment": whole("", 1)}),

@@ -33,6 +33,7 @@ _REASONS: Final = (
     UnfitCode.WRONG_CITY,
     UnfitCode.BELOW_MIN_SPEND,
     UnfitCode.ONE_PER_PAYMENT,
+    UnfitCode.CODE_PAGE_CLOSED,
 )
 _AMOUNT: Final = whole("What is due before a discount, in minor units", 0, AMOUNT_MAX)
 _QUOTED: Final[dict[str, Shape]] = {
