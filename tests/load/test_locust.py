@@ -215,12 +215,17 @@ async def was_kept(shop: Drop, run: Run, verdict: dict[str, Any]) -> None:
 
 
 async def was_honoured(shop: Drop, run: Run, verdict: dict[str, Any]) -> None:
-    """Every winner's voucher was used, at tills that no other worker has, under terms that have become worse."""
+    """Every winner's voucher was used, at tills that no other worker has, under terms that have become worse.
+
+    Not all ten units need a winner: users draw which of the two offers they want.
+    """
     assert run.process.returncode == 0, run.said
     assert (verdict["verdict"], verdict["broken"], verdict["not_known"]) == ("KEPT", [], []), run.said
     assert "the terms are worse from now on" in run.said
     (shops,) = [line for line in verdict["looked_at"] if line.startswith("shops: ")]
-    assert shops.startswith("shops: 10 vouchers taken there, ")
+    winners = await claimants(shop, verdict["wave"])
+    assert len(winners) > 6, "so that both workers have some"
+    assert shops.startswith(f"shops: {len(winners)} vouchers taken there, ")
     assert any(line.startswith("P8 what was claimed is honoured in shops: kept") for line in verdict["looked_at"])
     connection = await asyncpg.connect(shop.settings.database_url)
     try:
@@ -232,7 +237,7 @@ async def was_honoured(shop: Drop, run: Run, verdict: dict[str, Any]) -> None:
         await connection.close()
     redeemed = [step for step in steps if step["kind"] == "redeem"]
     assert f" {len(redeemed):,} redemptions for " in shops
-    assert len({step["code"] for step in redeemed}) == 10
+    assert len({step["code"] for step in redeemed}) == len(winners)
     assert sum(count for what, count in verdict["tills"].items() if what == "redeem done") == len(redeemed)
     assert {step["request_no"].split("-")[2] for step in redeemed} == {"0", "1"}
 
