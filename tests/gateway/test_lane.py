@@ -47,7 +47,7 @@ async def plain_drop(drop: Drop) -> AsyncIterator[Drop]:
 
 
 class Hearing(asyncio.Protocol):
-    """All that a gateway says until it closes, by FIN or by RST: which of them it is depends on what is still on its way."""
+    """All that a gateway says until it closes. By FIN or by RST: that depends on what is still on its way."""
 
     def __init__(self) -> None:
         self.heard = b""
@@ -56,12 +56,12 @@ class Hearing(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self.heard += data
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio's name
+    def connection_lost(self, exc: Exception | None) -> None:
         self.ended.set()
 
 
 async def talk(port: int, pieces: list[bytes]) -> bytes:
-    """Send the pieces, each in a packet of its own as far as that can be had, and hear what comes until the gateway closes."""
+    """Send the pieces, each in a packet of its own as far as that can be had; what comes until the gateway closes."""
     transport, hearing = await asyncio.get_running_loop().create_connection(Hearing, "127.0.0.1", port)
     try:
         async with asyncio.timeout(20):
