@@ -139,8 +139,13 @@ async def take(ledger: Ledger, steps: Iterable[Step]) -> set[VoucherKey]:
 
 async def step_of_request(ledger: Ledger, request: str) -> Step | None:
     """What the request of that name did, if it did anything. Raises LedgerError."""
-    row = await ledger.fetch_row(_SQL["step_of_request"], request)
-    return None if row is None else _known(row)
+    return (await steps_of_requests(ledger, [request])).get(request)
+
+
+async def steps_of_requests(ledger: Ledger, requests: Sequence[str]) -> dict[str, Step]:
+    """What those of these requests did that did anything; of none, nothing is asked. Raises LedgerError."""
+    rows = await ledger.fetch(_SQL["steps_of_requests"], list(requests)) if requests else []
+    return {step.request: step for step in map(_known, rows)}
 
 
 async def reversals_of(ledger: Ledger, redemptions: Sequence[StepKey]) -> dict[StepKey, list[Step]]:

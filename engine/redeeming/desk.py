@@ -25,15 +25,16 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 
 import structlog
+from msgspec.structs import replace
 
-from engine.domain.redemption import Unfit
+from engine.domain.redemption import Unfit, digest_of
 from engine.domain.reversal import Reverse
 from engine.errors import LedgerError, LedgerRefused, LedgerUndone
 from engine.ledger.code_pages import open_pages
 from engine.ledger.database import Ledger
 from engine.ledger.promise_book import Kept, PromiseBook, TermsKey
-from engine.ledger.voucher_steps import Entry, StepKey, VoucherKey, look_up, reversals_of, take
-from engine.redeeming.steps import Around, Asked, Done, Nothing, Outcome, Wanted, work_out
+from engine.ledger.voucher_steps import Entry, StepKey, VoucherKey, look_up, reversals_of, steps_of_requests, take
+from engine.redeeming.steps import Around, Asked, Done, Nothing, Outcome, Wanted, under_former_merchants, work_out
 from engine.redeeming.waiting import BUSY, OUTCOME_UNKNOWN, Awaited, Deadlines, Waiting
 from engine.settings import Settings
 from engine.telemetry import REDEEM_BATCH_SIZE, REDEEM_STEP_SECONDS, REDEMPTIONS_REPEATED
@@ -144,6 +145,7 @@ class RedemptionDesk:
         terms = await self._book.promises(key for entry in entries if (key := _terms_key(entry)) is not None)
         reversed_before = await reversals_of(self._ledger, _redemptions(batch, entries))
         pages = await open_pages(self._ledger, _shown(entries, terms))
+        former = await self._done_before(batch, entries, terms)
         places: dict[tuple[int | None, str, str], set[int]] = {}
         wanted = []
         for waiting, entry in zip(batch, entries, strict=True):
@@ -158,7 +160,7 @@ class RedemptionDesk:
                 pages.get((entry.campaign_no, asked.code), 0) if entry.campaign_no is not None else 0,
             )
             try:
-                found = work_out(asked, entry, around)
+                found = work_out(*former.get(waiting.question.request, (asked, entry)), around)
             except LookupError as error:  # the others must not suffer for it
                 log.error("the ledger lacks what a voucher needs", error=str(error))
                 waiting.end(OUTCOME_UNKNOWN)
@@ -172,6 +174,24 @@ class RedemptionDesk:
                 waiting.lost_step = 0
                 waiting.end(found)
         return wanted
+
+    async def _done_before(
+        self, batch: Sequence[Waiting], entries: Sequence[Entry], terms: Mapping[TermsKey, Kept]
+    ) -> dict[str, tuple[Asked, Entry]]:
+        """Requests that were made, letter for letter, while their store was another merchant's, by the names that they
+        have now: as they were asked then, with what they did. Raises LedgerError."""
+        renamed: dict[str, tuple[str, Asked, Entry]] = {}
+        for waiting, entry in zip(batch, entries, strict=True):
+            key = _terms_key(entry)
+            for asked in under_former_merchants(waiting.asked, entry, terms.get(key) if key else None):
+                renamed[asked.request] = (waiting.question.request, asked, entry)
+        steps = await steps_of_requests(self._ledger, list(renamed))
+        found = ((*renamed[request], step) for request, step in steps.items())
+        return {
+            now: (asked, replace(entry, known=step))
+            for now, asked, entry, step in found
+            if step.digest == digest_of(asked)
+        }
 
     async def _take(self, wanted: Sequence[tuple[Waiting, Wanted]]) -> None:
         wanted = [(waiting, each) for waiting, each in wanted if not waiting.is_over]

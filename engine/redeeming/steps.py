@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from engine.domain.locking import Lock, Release, decide_lock, decide_release
 from engine.domain.redemption import Fit, Redeem, Standing, Unfit, UnfitCode, decide, digest_of
@@ -65,6 +66,19 @@ _NOT_SETTLED = Unfit(UnfitCode.NOT_SETTLED_YET)
 def question_of(asked: Asked) -> Question:
     """What has to be looked up for it."""
     return Question(asked.code, asked.request, asked.merchant, asked.payment_no)
+
+
+def under_former_merchants(asked: Asked, entry: Entry, kept: Kept | None) -> list[Redeem | Lock]:
+    """The same request under the names that it had while the store was another merchant's, as far as the voucher's
+    terms and what was done with it tell of such; where the store has not changed hands, none."""
+    standing = entry.standing
+    if not isinstance(asked, Redeem | Lock) or standing is None or kept is None or entry.known is not None:
+        return []
+    of_terms, made = kept.promise.stores.get(asked.store), standing.made
+    former = {of_terms.merchant} if of_terms is not None else set()
+    if made is not None and made.store == asked.store:
+        former.add(made.merchant)
+    return [replace(asked, merchant=merchant) for merchant in sorted(former - {asked.merchant, ""})]
 
 
 def work_out(asked: Asked, entry: Entry, around: Around) -> Wanted | Outcome:

@@ -67,9 +67,9 @@ async def test_what_was_promised_counts_whatever_became_of_the_stores(shop: Shop
     code, other = await shop.settled("ann"), await shop.settled("ben")
     [shops, food] = shop_campaigns(datetime.now(UTC))
     fewer = {name: store for name, store in shops.stores.items() if name not in ("mall", "mall-far")}
-    [cut, gift] = (replace(offer, stores=("mall-2",)) for offer in shops.offers)
+    offers = tuple(replace(offer, stores=("mall-2",)) for offer in shops.offers)
     sold = {"mall-far": Store("宜昌商场", "m3", "武汉")}
-    for campaign in (replace(shops, stores=fewer, offers=(cut, gift)), replace(food, stores=food.stores | sold)):
+    for campaign in (replace(shops, stores=fewer, offers=offers), replace(food, stores=food.stores | sold)):
         live = replace(campaign, waves=shop.waves[campaign.id])
         await apply_campaign(shop.drop.stores.ledger, live, "tests")
     async with running_gateway(shop.drop.settings, shop.drop.stores) as gateway:

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 from typing import NamedTuple
 
 import pytest
+from msgspec.structs import replace
 
 from engine.domain.redemption import Unfit, UnfitCode
 from engine.domain.reversal import By
@@ -47,6 +48,29 @@ async def test_who_cancels_an_order_whose_lock_is_over_does_not_free_the_next_or
         assert isinstance(refused, Unfit)
         assert (refused.code, refused.at_ms) == (UnfitCode.LOCKED, stands.until_ms)
         assert not done(await first.ask(counter.release(stands))).replayed
+
+
+async def test_a_request_stays_what_it_was_when_its_store_changes_hands(counter: Counter) -> None:
+    """The store's merchant is another when a till asks again: the same answer, and nothing is done twice."""
+    desk = counter.desks[0]
+    codes = [code for code, _ in await counter.vouchers(3)]
+    redeemed, held, given_back = (
+        counter.redeem(codes[0]),
+        counter.lock(codes[1], "o", HOLD_MS),
+        counter.redeem(codes[2]),
+    )
+    first = [done(await desk.ask(each)) for each in (redeemed, held, given_back)]
+    await desk.ask(counter.reverse(first[2].step, "merchant", is_completed=False))
+    for asked, before in zip((redeemed, held, given_back), first, strict=True):
+        again = done(await desk.ask(replace(asked, merchant="m-new")))
+        assert again.replayed
+        assert replace(again.step, kept="pending", day="", before_ms=0) == replace(
+            before.step, kept="pending", day="", before_ms=0, payment_place=0
+        )
+        other = await desk.ask(replace(asked, merchant="m-new", clerk="wang"))
+        assert isinstance(other, Done if asked is given_back else Unfit), (
+            "what is not the same is the new merchant's own"
+        )
 
 
 class Life(NamedTuple):

@@ -9,8 +9,8 @@ select campaign_no, code
 from take_voucher_steps($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21,
                         $22, $23, $24, $25, $26)
 
--- name: step_of_request
--- What a request did ($1), as `look_up` tells it.
+-- name: steps_of_requests
+-- What each of these requests ($1) did, as `look_up` tells it.
 select s.request as asked_request, s.merchant as asked_merchant, s.campaign_no as known_campaign_no,
        s.code as known_code, s.step as known_step, s.kind as known_kind,
        s.at as known_at, s.digest as known_digest, s.offer_no as known_offer_no,
@@ -20,7 +20,7 @@ select s.request as asked_request, s.merchant as asked_merchant, s.campaign_no a
        s.discount as known_discount, s.lines as known_lines, s.until as known_until,
        s.of_step as known_of_step, s.by as known_by, s.is_completed as known_is_completed
 from voucher_steps s
-where s.request = $1
+where s.request = any($1::uuid[])
 
 -- name: reversals
 -- The reversals of redemptions, oldest first: $1 campaigns, $2 codes, $3 steps of the redemptions.
