@@ -11,7 +11,7 @@ from engine.errors import ActOutrun, ActRefused, HotStoreError
 from engine.frozen import Frozen
 from engine.hotstore import keys
 from engine.hotstore.records import claim_of_line, to_json
-from engine.hotstore.scripts import ACT, CLAIM
+from engine.hotstore.scripts import ACT, CLAIM, PACKED
 from engine.hotstore.store import HotStore, Line
 from engine.hotstore.wire import Argument
 
@@ -40,18 +40,18 @@ async def decide(
 
     Raises Fenced, OtherEpoch, HotStoreUnavailable (surely nothing was decided) or another HotStoreError (not known).
     """
-    arguments: list[Argument] = [epoch, not_after_ms, lag_max, _packed(asks)]
-    status, (now, first, last, answers) = await CLAIM.run(store, keys.shard(campaign, epoch), arguments)
-    if status != "ok":
+    arguments: list[Argument] = [epoch, _packed(asks, not_after_ms, lag_max)]
+    status, reply = await CLAIM.run(store, keys.shard(campaign, epoch), arguments)
+    if status != PACKED:
         raise HotStoreError(f"claim.lua answered {status}")
-    return Batch(int(now), int(last), _outcomes(answers, asks, epoch, int(first)))
+    return _batch(reply[0], asks, epoch)
 
 
 _ENCODER = msgspec.msgpack.Encoder()
-_ANSWERS = msgspec.msgpack.Decoder(tuple[list[str], list[int], list[int]])
+_REPLY = msgspec.msgpack.Decoder(tuple[int, int, int, list[str], list[int], list[int]])
 
 
-def _packed(asks: Sequence[tuple[Ask, str]]) -> bytes:
+def _packed(asks: Sequence[tuple[Ask, str]], not_after_ms: int, lag_max: int) -> bytes:
     """The batch as claim.lua takes it: what several claims have in common is told once."""
     places: dict[tuple[int, int, str, tuple[int, ...]], int] = {}
     runs: list[int] = []
@@ -68,7 +68,7 @@ def _packed(asks: Sequence[tuple[Ask, str]]) -> bytes:
         claimants.append(ask.claimant)
         codes.append(code if ask.account == ask.claimant else f"{code},{ask.account}")
     told = [(str(wave), str(request), rule, [str(each) for each in offers]) for wave, request, rule, offers in places]
-    return _ENCODER.encode((told, runs, claimants, codes))
+    return _ENCODER.encode((not_after_ms, lag_max, told, runs, claimants, codes))
 
 
 class _Grant(Frozen):
@@ -80,9 +80,9 @@ class _Grant(Frozen):
     claimed_at_ms: int
 
 
-def _outcomes(packed: bytes, asks: Sequence[tuple[Ask, str]], epoch: int, first: int) -> list[Outcome | Late]:
-    """The outcome of each ask. An answer that several were given is read once."""
-    texts, runs, units = _ANSWERS.decode(packed)
+def _batch(packed: bytes, asks: Sequence[tuple[Ask, str]], epoch: int) -> Batch:
+    """What a reply tells. An answer that several were given is read once."""
+    now_ms, first, last, texts, runs, units = _REPLY.decode(packed)
     if sum(runs[1::2]) != len(asks):
         raise HotStoreError(f"claim.lua gave {sum(runs[1::2])} answers to {len(asks)} claims")
     outcomes: list[Outcome | Late] = []
@@ -100,7 +100,7 @@ def _outcomes(packed: bytes, asks: Sequence[tuple[Ask, str]], epoch: int, first:
             outcomes += [Claimed(kind, kind.code != code) for _, code in some]
         else:
             outcomes += [kind] * count
-    return outcomes
+    return Batch(now_ms, last, outcomes)
 
 
 def _claim(ask: Ask, code: str, grant: _Grant, epoch: int, sequence: int, unit: int) -> Claim:

@@ -39,7 +39,8 @@ the line before them; 1 had everything in each claim's line:
 **meta** fields: `last` (number of the last decision), `act` (number of the last act), `act_id` (ids of the
 last acts, newest first), `base` (of the numbers in holder records), `claims` and `value` (counted against the
 campaign's cap), `rules` (`Rules` as JSON), `catalogue` (`Catalogue` as JSON), `wave:<no>` (`WaveState` as JSON),
-`latch:<no>` (1 once the wave was seen open), `sold_out:<wave>:<offer>` (ms, since when).
+`brief:<no>` (what claim.lua made of `rules` and that wave, MessagePack; `brief.lua`: counts while `act` is the act it
+names), `latch:<no>` (1 once the wave was seen open), `sold_out:<wave>:<offer>` (ms, since when).
 """
 
 import string

@@ -33,6 +33,10 @@ class OtherEpoch(HotStoreUnavailable):
         super().__init__(f"epoch {epoch} is live")
 
 
+PACKED = "packed"
+"""The word for a reply that is one text of bytes: Redis copies that at once, a list value by value."""
+
+
 class Script:
     """One Lua script."""
 
@@ -48,7 +52,10 @@ class Script:
 
         Raises Fenced, OtherEpoch, LeaseLost, or what `HotStore.call` raises.
         """
-        status, *rest = await store.call_script(self.sha, self.source, keys, arguments)
+        reply = await store.call_script(self.sha, self.source, keys, arguments)
+        if isinstance(reply, bytes):
+            return PACKED, [reply]
+        status, *rest = reply
         match status:
             case b"fenced":
                 raise Fenced(rest[1].decode())

@@ -11,6 +11,7 @@
 --       {'fenced', …}, {'epoch', …}  as in claim.lua
 -- include fence.lua
 -- include holders.lua
+-- include earlier.lua
 
 local head, meta, holders, voided = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local epoch, claimant, given_in, sequence, code, value = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6])
