@@ -69,6 +69,7 @@ PASSING = frozenset(
     {
         RefusalCode.UNKNOWN_WAVE,
         RefusalCode.UNKNOWN_OFFER,
+        RefusalCode.CLOSED,
         RefusalCode.NOT_OPEN,
         RefusalCode.STOPPED,
         RefusalCode.PAUSED,
@@ -77,7 +78,11 @@ PASSING = frozenset(
         RefusalCode.BUSY,
     }
 )
-"""Refusals whose reason may be gone a moment later. The others stay, so a lost call meets them too."""
+"""Refusals whose reason may be gone a moment later. The others stay, so a lost call meets them too.
+
+A wave that has closed by the clock is open again where the clock steps back, or a revision lets it close later; the
+script's word for that is also its word for a wave that an act has closed for good.
+"""
 
 TELLING_OF_CLAIMS = frozenset({RefusalCode.ALREADY_CLAIMED, RefusalCode.LIMIT_REACHED})
 """Refusals for what is held: they are as good as the claims that they tell of."""

@@ -465,11 +465,30 @@ async def test_a_lost_call_that_arrives_when_the_wave_is_open_was_not_refused(co
     assert await counter.desk.claim(ask("ann", wave=2)) == Claimed(claim, replayed=True)
 
 
+@pytest.mark.loops
+@quickly_lost
+async def test_a_lost_call_that_arrives_when_the_wave_closes_later_was_not_refused(counter: Counter) -> None:
+    """A clock that steps back stands before the closing again: the same as a closing that much later.
+
+    The repetition of a lost call comes behind the closing, the call itself before it.
+    """
+    now_ms = await counter.drop.now_ms()
+    await counter.drop.change(1, closes_ms=now_ms)
+    trap = counter.proxy.trap(CALL, Fault.HOLD)
+    outcome = await counter.desk.claim(ask("ann"))
+    await counter.drop.change(1, closes_ms=now_ms + HOUR_MS)
+    trap.release()
+    await trap.is_answered()
+    (claim,) = (await counter.drop.log())[-1].claims
+    assert claim.account == "ann", "the lost call was granted after all"
+    assert outcome == OUTCOME_UNKNOWN
+    assert await counter.desk.claim(ask("ann")) == Claimed(claim, replayed=True)
+
+
 def test_every_refusal_of_the_script_either_passes_or_stays() -> None:
     stays = {
         RefusalCode.NOT_ELIGIBLE,
         RefusalCode.CANCELLED,
-        RefusalCode.CLOSED,
         RefusalCode.ALREADY_CLAIMED,
         RefusalCode.LIMIT_REACHED,
     }
