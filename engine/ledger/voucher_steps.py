@@ -132,8 +132,7 @@ async def take(ledger: Ledger, steps: Iterable[Step]) -> set[VoucherKey]:
     this was done), LedgerUnavailable where it is not known whether it was done: another look tells.
     """
     ordered = sorted(steps, key=lambda step: step.key)
-    columns = zip(*map(_row, ordered), strict=True)
-    rows = await ledger.fetch(_SQL["take"], *map(list, columns)) if ordered else []
+    rows = await ledger.fetch(_SQL["take"], list(map(_row, ordered))) if ordered else []
     return {(row["campaign_no"], row["code"]) for row in rows}
 
 
@@ -160,7 +159,7 @@ async def reversals_of(ledger: Ledger, redemptions: Sequence[StepKey]) -> dict[S
 
 
 def _row(step: Step) -> tuple[Any, ...]:
-    """In the order of the parameters of `take`."""
+    """In the order of the members of `asked_voucher_step` (migrations/0007_steps_as_rows.sql)."""
     return (
         step.campaign_no,
         step.code,

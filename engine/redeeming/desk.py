@@ -1,8 +1,8 @@
 """The desk of the shops: gathers what tills ask for and takes it to the ledger in batches.
 
-One batch is under way at a time; what arrives meanwhile is the next, so an idle desk asks at once and a busy one shares
-two round trips and one fsync among dozens. A batch holds each voucher and each request once; what repeats one of them
-waits for the next.
+One batch is under way at a time; what arrives meanwhile is the next (`line`), so an idle desk asks at once and a busy
+one shares two round trips and one fsync among dozens. A batch holds each voucher and each request once; what repeats
+one of them waits for the next.
 
 What a request can go through, and how it ends:
 
@@ -21,7 +21,6 @@ What a request can go through, and how it ends:
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Mapping, Sequence
 
 import structlog
@@ -34,6 +33,7 @@ from engine.ledger.code_pages import open_pages
 from engine.ledger.database import Ledger
 from engine.ledger.promise_book import Kept, PromiseBook, TermsKey
 from engine.ledger.voucher_steps import Entry, StepKey, VoucherKey, look_up, reversals_of, steps_of_requests, take
+from engine.redeeming.line import Line
 from engine.redeeming.steps import Around, Asked, Done, Nothing, Outcome, Wanted, under_former_merchants, work_out
 from engine.redeeming.waiting import BUSY, OUTCOME_UNKNOWN, Awaited, Deadlines, Waiting
 from engine.settings import Settings
@@ -41,6 +41,7 @@ from engine.telemetry import REDEEM_BATCH_SIZE, REDEEM_STEP_SECONDS, REDEMPTIONS
 
 log = structlog.get_logger(__name__)
 
+_QUEUE_SECONDS, _LOOK_SECONDS, _TAKE_SECONDS = map(REDEEM_STEP_SECONDS.labels, ("queue", "look", "take"))
 RETRY_PAUSE_S = 0.05
 """Before a batch is repeated whose reply was lost: a Postgres that restarts is not hammered."""
 
@@ -51,11 +52,8 @@ class RedemptionDesk:
     def __init__(self, ledger: Ledger, book: PromiseBook, settings: Settings) -> None:
         self._ledger = ledger
         self._book = book
-        self._settings = settings
-        self._queue: deque[Waiting] = deque()
+        self._line = Line(settings)
         self._deadlines = Deadlines(settings.redeem_deadline_ms / 1000)
-        self._something = asyncio.Event()
-        self._stopping = False
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -65,8 +63,7 @@ class RedemptionDesk:
 
     async def stop(self) -> None:
         """Answer everything that was accepted, then end; each ends by its deadline."""
-        self._stopping = True
-        self._something.set()
+        self._line.close()
         task, self._task = self._task, None
         if task is not None:
             await asyncio.wait({task})
@@ -79,20 +76,13 @@ class RedemptionDesk:
 
     def put(self, waiting: Waiting) -> None:
         """As `ask`: it is told what becomes of it, perhaps before this returns."""
-        if self._stopping or len(self._queue) >= self._settings.redeem_queue_max:
+        if self._line.join(waiting):
+            self._deadlines.watch(waiting)
+        else:
             waiting.end(BUSY)
-            return
-        self._queue.append(waiting)
-        self._deadlines.watch(waiting)
-        self._something.set()
 
     async def _run(self) -> None:
-        while not (self._stopping and not self._queue):
-            if not self._queue:
-                self._something.clear()
-                await self._something.wait()
-                continue
-            batch = self._gather()
+        while batch := await self._line.next_batch():
             try:
                 await self._answer(batch)
             except Exception:  # the desk outlives a bad batch
@@ -100,33 +90,11 @@ class RedemptionDesk:
                 for waiting in batch:
                     waiting.end(OUTCOME_UNKNOWN)
 
-    def _gather(self) -> list[Waiting]:
-        """The next batch: each voucher and each request once."""
-        codes: set[str] = set()
-        requests: set[str] = set()
-        batch: list[Waiting] = []
-        left: list[Waiting] = []
-        while self._queue and len(batch) < self._settings.redeem_batch_max:
-            waiting = self._queue.popleft()
-            if waiting.is_over:
-                continue
-            question = waiting.question
-            if question.code in codes or question.request in requests:
-                left.append(waiting)
-            else:
-                codes.add(question.code)
-                requests.add(question.request)
-                batch.append(waiting)
-        self._queue.extendleft(reversed(left))
-        return batch
-
     async def _answer(self, batch: list[Waiting]) -> None:
         """Every request of the batch gets its outcome, or goes back into the queue because its voucher had changed."""
-        if not batch:
-            return
         REDEEM_BATCH_SIZE.observe(len(batch))
         began_s = time.monotonic()
-        REDEEM_STEP_SECONDS.labels("queue").observe(began_s - batch[0].arrived_s)
+        _QUEUE_SECONDS.observe(began_s - batch[0].arrived_s)
         try:
             wanted = await self._look_up(batch)
         except LedgerError as error:
@@ -134,10 +102,10 @@ class RedemptionDesk:
             await self._again(batch)
             return
         looked_s = time.monotonic()
-        REDEEM_STEP_SECONDS.labels("look").observe(looked_s - began_s)
+        _LOOK_SECONDS.observe(looked_s - began_s)
         if wanted:
             await self._take(wanted)
-            REDEEM_STEP_SECONDS.labels("take").observe(time.monotonic() - looked_s)
+            _TAKE_SECONDS.observe(time.monotonic() - looked_s)
 
     async def _look_up(self, batch: Sequence[Waiting]) -> list[tuple[Waiting, Wanted]]:
         """Tell those whose answer is known; the steps that the others want. Raises LedgerError."""
@@ -241,9 +209,8 @@ class RedemptionDesk:
             self._put_back(waiting)
 
     def _put_back(self, waiting: Waiting) -> None:
-        """To the front: it has waited longest."""
         REDEMPTIONS_REPEATED.inc()
-        self._queue.appendleft(waiting)
+        self._line.put_back(waiting)
 
 
 def _terms_key(entry: Entry) -> TermsKey | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence, Set
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -99,7 +100,12 @@ def work_out(asked: Asked, entry: Entry, around: Around) -> Wanted | Outcome:
 
 def day_of(at_ms: int, timezone: str) -> str:
     """The date of that instant there, as statements count it."""
-    return datetime.fromtimestamp(at_ms // 1000, UTC).astimezone(ZoneInfo(timezone)).date().isoformat()
+    return _day(at_ms // 1000, timezone)
+
+
+@lru_cache(maxsize=1_024)  # what is redeemed at once, in campaigns of few zones
+def _day(second: int, timezone: str) -> str:
+    return datetime.fromtimestamp(second, UTC).astimezone(ZoneInfo(timezone)).date().isoformat()
 
 
 def _decided(asked: Asked, standing: Standing, kept: Kept, around: Around, now_ms: int) -> Step | Unfit | Nothing:

@@ -1,13 +1,11 @@
 -- name: look_up
 -- What the books say to what tills ask: $1 codes, $2 requests, $3 merchants, $4 numbers of payments (empty: none). It and
--- `take` are functions (migrations/0005_tills_by_keys.sql), so that they are planned by keys and once a connection.
+-- `take` are functions (migrations/0005_tills_by_keys.sql, 0007), so that they are planned by keys and once a connection.
 select * from look_up_vouchers($1, $2, $3, $4)
 
 -- name: take
--- The one statement that decides: the steps in the order of the vouchers' keys, a column each.
-select campaign_no, code
-from take_voucher_steps($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21,
-                        $22, $23, $24, $25, $26)
+-- The one statement that decides: $1 the steps in the order of the vouchers' keys, a row each.
+select campaign_no, code from take_voucher_steps($1::asked_voucher_step[])
 
 -- name: steps_of_requests
 -- What each of these requests ($1) did, as `look_up` tells it.
