@@ -32,6 +32,10 @@ CSV_COLUMNS: Final = (
     "taken_back",
     "net_discount",
     "line",
+    "gifts",
+    "gifts_given_back",
+    "gift_value",
+    "gift_discount",
 )
 _FORMULAS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """Beginnings that a spreadsheet takes for a formula, full-width ones included."""
@@ -70,6 +74,10 @@ def row_members(row: StatementRow) -> dict[str, Any]:
         "taken_back": sums.taken_back,
         "net_discount": sums.discount - sums.taken_back,
         "line": sums.line,
+        "gifts": sums.gifts,
+        "gifts_given_back": sums.gifts_given_back,
+        "gift_value": sums.gift_value,
+        "gift_discount": sums.gift_discount,
     }
 
 

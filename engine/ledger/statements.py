@@ -43,6 +43,14 @@ class Sums(Struct, frozen=True):
     """Of `amount`s: what the reversals were for."""
     taken_back: int
     """Of `discount`s: what the reversals took back."""
+    gifts: int = 0
+    """Of `redemptions`, those of gifts."""
+    gifts_given_back: int = 0
+    """Of `given_back`, likewise."""
+    gift_value: int = 0
+    """What these gifts, less those given back, are worth by their terms beyond what holders pay for them."""
+    gift_discount: int = 0
+    """Of `discount` less `taken_back`, what is of gifts: those that stood on an order."""
 
 
 class SumsRead(Struct, frozen=True):
@@ -76,7 +84,7 @@ async def read_sums(
 
 
 def _sums(row: Any) -> Sums:
-    counted = ("redemptions", "given_back", "refunded", "amount", "discount", "reversed_amount", "taken_back")
+    counted = Sums.__struct_fields__[Sums.__struct_fields__.index("redemptions") :]
     named = ("day", "merchant", "store", "campaign", "is_sandbox", "funder", "currency", "timezone", "line")
     fields: dict[str, Any] = {name: row[name] for name in named} | {name: int(row[name]) for name in counted}
     return Sums(**fields)

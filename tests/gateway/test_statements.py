@@ -75,6 +75,19 @@ async def test_a_refund_counts_on_its_day(shop: Shop) -> None:
     assert [row[name] for name in summed] == [1, 1, 0, 1000, 1000, 0, 4250]
 
 
+async def test_gifts_are_told_apart(shop: Shop) -> None:
+    """One handed over by itself, one on an order with its full price, one that came back."""
+    assert (await shop.redeem(shop.order(await shop.claim("ann")))).status == 201
+    for user, amount in (("ben", 0), ("eve", 6_000), ("joe", 0)):
+        made = await shop.redeem(shop.order(await shop.claim(user, "gift"), amount=amount))
+        assert made.status == 201, made
+    back = {"by": "merchant", "completed": False}
+    assert (await shop.reverse(made["redemption"]["id"], shop.refund(**back)))["reversal"]["given_back"]
+    [row] = (await told(shop))["rows"]
+    summed = ("redemptions", "net_discount", "gifts", "gifts_given_back", "gift_value", "gift_discount")
+    assert [row[name] for name in summed] == [4, 6_000, 3, 1, 10_000, 5_000]
+
+
 async def test_a_token_sees_its_stores_alone(shop: Shop) -> None:
     assert (await shop.redeem(shop.order(await shop.claim("ann")))).status == 201
     assert (await told(shop, shop.till("food")))["rows"] == []

@@ -14,6 +14,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from engine.domain.campaign import Offer
 from engine.gateway.statement_objects import CSV_COLUMNS, row_members, statement_csv
 from engine.ledger.campaigns import apply_campaign
 from engine.ledger.database import Ledger
@@ -24,8 +25,12 @@ from engine.settings import Settings
 from tests.ledger.samples import OFFERS, campaign
 
 FIRST = date(2026, 10, 30)
-SUMMED = ("redemptions", "given_back", "refunded", "amount", "discount", "reversed_amount", "taken_back")
-FUNDED = tuple(replace(offer, funder=funder) for offer, funder in zip(OFFERS, ("市商务局", "=商会"), strict=True))
+GIFTS = ("gifts", "gifts_given_back", "gift_value", "gift_discount")
+SUMMED = ("redemptions", "given_back", "refunded", "amount", "discount", "reversed_amount", "taken_back", *GIFTS)
+CUP = Offer("cup", "杯子", "gift", OFFERS[0].stores, face=13_800, price=1_300)
+FUNDED = tuple(
+    replace(offer, funder=funder) for offer, funder in zip((*OFFERS, CUP), ("市商务局", "=商会", "=商会"), strict=True)
+)
 PLACES = (("m-1", "s-1"), ("m-1", "s-3"), ("m-2", "s-2"), ("m-1", "s-2"))
 """The last one: a store that belonged to another merchant once."""
 
@@ -36,7 +41,7 @@ STEPS = st.lists(
     st.fixed_dictionaries(
         {
             "campaign_no": st.integers(0, 1),
-            "offer_no": st.integers(1, 2),
+            "offer_no": st.integers(1, 3),
             "place": st.sampled_from(PLACES),
             "day": st.integers(0, 4),
             "kind": st.sampled_from(["redeem", "redeem", "redeem", "give_back", "refund", "lock", "invalidate"]),
@@ -59,7 +64,11 @@ def test_sums_are_those_of_the_raw_steps(database_url: str, settings: Settings) 
     async def begin() -> tuple[Ledger, Any]:
         ledger = await Ledger.connect(database_url, settings)
         await apply_campaign(ledger, campaign(offers=FUNDED), "ann")
-        await apply_campaign(ledger, campaign("far", timezone="America/New_York", currency="USD", sandbox=True), "ann")
+        await apply_campaign(
+            ledger,
+            campaign("far", offers=(*OFFERS, CUP), timezone="America/New_York", currency="USD", sandbox=True),
+            "ann",
+        )
         return ledger, await asyncpg.connect(database_url)
 
     with asyncio.Runner() as runner:
@@ -113,6 +122,13 @@ def by_hand(steps: list[dict[str, Any]], wanted: Wanted, by_line: bool) -> dict[
                 sums["given_back" if step["kind"] == "give_back" else "refunded"] += 1
                 sums["reversed_amount"] += amount
                 sums["taken_back"] += discount
+            if step["offer_no"] == 3:
+                is_back = step["kind"] == "give_back"
+                handed_over = name not in counted if is_redeemed else -is_back
+                sums["gifts"] += max(0, handed_over)
+                sums["gifts_given_back"] += is_back
+                sums["gift_value"] += handed_over * (13_800 - 1_300)
+                sums["gift_discount"] += discount if is_redeemed else -discount
             counted.add(name)
     return {key: {name: sums[name] for name in SUMMED} for key, sums in found.items()}
 
@@ -213,6 +229,6 @@ def test_csv_is_as_rfc_4180_has_it() -> None:
 )
 def test_no_cell_is_a_formula(text: str, start: str) -> None:
     read = list(csv.reader(io.StringIO(statement_csv([a_row(line=start + text)]), newline="")))
-    cell = read[1][-1]
+    cell = read[1][CSV_COLUMNS.index("line")]
     assert cell.lstrip("'") == (start + text).lstrip("'")
     assert start == "a" or cell[0] == "'"

@@ -31,6 +31,14 @@ STATEMENT_SHAPES: Final[dict[str, Shape]] = {
                 "`discount` less `taken_back`; below 0 where older days were reversed", -_SUM_MAX, _SUM_MAX
             ),
             "line": or_null(text("Whose sums these are, where lines were asked for; else null")),
+            "gifts": whole("Of `redemptions`, those of gifts"),
+            "gifts_given_back": whole("Of `given_back`, those of gifts"),
+            "gift_value": whole(
+                "What these gifts, less those given back, are worth by their terms beyond their price",
+                -_SUM_MAX,
+                _SUM_MAX,
+            ),
+            "gift_discount": whole("Of `net_discount`, what is of gifts", -_SUM_MAX, _SUM_MAX),
         }
     ),
     "Statement": members(
@@ -67,10 +75,15 @@ STATEMENT_EXAMPLE: Final[dict[str, Any]] = {
             "taken_back": 1_000,
             "net_discount": 1_000,
             "line": None,
+            "gifts": 0,
+            "gifts_given_back": 0,
+            "gift_value": 0,
+            "gift_discount": 0,
         }
     ],
 }
 CSV_EXAMPLE: Final = (
     ",".join(CSV_COLUMNS)
-    + "\r\n2026-11-23,Asia/Shanghai,true,m-01,s1,try-it,false,湖北省商务厅,CNY,2,1,0,8500,2000,4250,1000,1000,\r\n"
+    + "\r\n2026-11-23,Asia/Shanghai,true,m-01,s1,try-it,false,湖北省商务厅,CNY,"
+    + "2,1,0,8500,2000,4250,1000,1000,,0,0,0,0\r\n"
 )

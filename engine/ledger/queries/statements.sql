@@ -28,7 +28,9 @@ with moved as materialized (
 ), named as materialized (
     select t.campaign_no, t.offer_no, t.version, c.id as campaign, c.is_sandbox,
            coalesce(t.promise -> 'offer' ->> 'funder', '') as funder,
-           t.promise ->> 'currency' as currency, t.promise ->> 'timezone' as timezone
+           t.promise ->> 'currency' as currency, t.promise ->> 'timezone' as timezone,
+           t.promise -> 'offer' ->> 'kind' = 'gift' as is_gift,
+           (t.promise -> 'offer' ->> 'face')::bigint - coalesce((t.promise -> 'offer' ->> 'price')::bigint, 0) as worth
     from (select distinct campaign_no, offer_no, terms_version from moved) m
     join terms t on (t.campaign_no, t.offer_no, t.version) = (m.campaign_no, m.offer_no, m.terms_version)
     join (select campaign_no, id, coalesce((definition ->> 'sandbox')::boolean, false) as is_sandbox from campaigns
@@ -42,7 +44,12 @@ left join lateral (
            sum(m.refunded)::bigint as refunded, coalesce(sum(m.amount), 0)::numeric as amount,
            coalesce(sum(m.discount), 0)::numeric as discount,
            coalesce(sum(m.reversed_amount), 0)::numeric as reversed_amount,
-           coalesce(sum(m.taken_back), 0)::numeric as taken_back
+           coalesce(sum(m.taken_back), 0)::numeric as taken_back,
+           coalesce(sum(m.redemptions) filter (where n.is_gift), 0)::bigint as gifts,
+           coalesce(sum(m.given_back) filter (where n.is_gift), 0)::bigint as gifts_given_back,
+           coalesce(sum((m.redemptions - m.given_back) * n.worth) filter (where n.is_gift), 0)::numeric as gift_value,
+           coalesce(sum(coalesce(m.discount, 0) - coalesce(m.taken_back, 0)) filter (where n.is_gift), 0)::numeric
+               as gift_discount
     from moved m
     join named n on (n.campaign_no, n.offer_no, n.version) = (m.campaign_no, m.offer_no, m.terms_version)
     group by m.day, m.merchant, m.store, n.campaign, n.is_sandbox, n.funder, n.currency, n.timezone
@@ -71,7 +78,9 @@ with moved as materialized (
 ), named as materialized (
     select t.campaign_no, t.offer_no, t.version, c.id as campaign, c.is_sandbox,
            coalesce(t.promise -> 'offer' ->> 'funder', '') as funder,
-           t.promise ->> 'currency' as currency, t.promise ->> 'timezone' as timezone
+           t.promise ->> 'currency' as currency, t.promise ->> 'timezone' as timezone,
+           t.promise -> 'offer' ->> 'kind' = 'gift' as is_gift,
+           (t.promise -> 'offer' ->> 'face')::bigint - coalesce((t.promise -> 'offer' ->> 'price')::bigint, 0) as worth
     from (select distinct campaign_no, offer_no, terms_version from moved) m
     join terms t on (t.campaign_no, t.offer_no, t.version) = (m.campaign_no, m.offer_no, m.terms_version)
     join (select campaign_no, id, coalesce((definition ->> 'sandbox')::boolean, false) as is_sandbox from campaigns
@@ -85,7 +94,12 @@ left join lateral (
            sum(m.refunded)::bigint as refunded, coalesce(sum(m.amount), 0)::numeric as amount,
            coalesce(sum(m.discount), 0)::numeric as discount,
            coalesce(sum(m.reversed_amount), 0)::numeric as reversed_amount,
-           coalesce(sum(m.taken_back), 0)::numeric as taken_back
+           coalesce(sum(m.taken_back), 0)::numeric as taken_back,
+           coalesce(sum(m.redemptions) filter (where n.is_gift), 0)::bigint as gifts,
+           coalesce(sum(m.given_back) filter (where n.is_gift), 0)::bigint as gifts_given_back,
+           coalesce(sum((m.redemptions - m.given_back) * n.worth) filter (where n.is_gift), 0)::numeric as gift_value,
+           coalesce(sum(coalesce(m.discount, 0) - coalesce(m.taken_back, 0)) filter (where n.is_gift), 0)::numeric
+               as gift_discount
     from moved m
     join named n on (n.campaign_no, n.offer_no, n.version) = (m.campaign_no, m.offer_no, m.terms_version)
     group by m.day, m.merchant, m.store, n.campaign, n.is_sandbox, n.funder, n.currency, n.timezone, m.line
