@@ -107,7 +107,7 @@ end
 
 -- Waves and asks --------------------------------------------------------------------------------------------
 
-local waves, rules = {}, {}  -- rules: of the campaign, as each wave has them beside it
+local waves, rules = {}, {limits = ''}  -- rules: of the campaign, as each wave has them beside it
 
 -- A wave with the campaign's rules (brief.lua); nil where there is no such wave. Both are JSON, which is read slowly:
 -- what was made of them is kept with the number of the last act, and holds until another act is the last.

@@ -7,6 +7,10 @@ local function judgements(base, rules, wave_of, answer)
   -- Wave, offer and account of a line; nothing of the line of a claim that was voided.
   local LINE = '^(%d+):%d+:(%d+):[^:]*:%w+:%w+:%d+:[^:]*:[^,]*,?(.*)$'
   local CLAIMS_PER_CLAIMANT_MAX = 32
+  local limits = {}
+  for max, per in string.gmatch(rules.limits, '(%d+) (%a+)') do
+    limits[#limits + 1] = {max = tonumber(max), per = per}
+  end
 
   local function answer_with(word, nth, line)
     return answer(line and word .. '\t' .. nth .. '\t' .. whole(base) .. '\t' .. line or word)
@@ -52,20 +56,20 @@ local function judgements(base, rules, wave_of, answer)
     return count, own_nth, own_line
   end
 
-  -- A record as it counts; how many it holds; and the answer to an ask that was granted before, else nil.
+  -- A record as it counts; and how many it holds, or the answer to an ask that was granted before.
   local function granted_before(record, ask, account)
     record = in_short(record, base)
     local nth, line, is_wanted = held_line(record, ask, account)
-    return record, select(2, string.gsub(record, '\n', '')), is_wanted and answer_with('held', nth, line) or nil
+    if is_wanted then return record, nil, answer_with('held', nth, line) end
+    return record, select(2, string.gsub(record, '\n', '')), nil
   end
 
   -- The answer where a limit forbids another claim, else nil.
   local function limit_reached(record, held, ask, account)
-    for max, per in string.gmatch(rules.limits, '(%d+) (%a+)') do
-      max = tonumber(max)
-      if per ~= 'campaign' or held >= max then
-        local count, nth, line = held_within(record, ask.wave_no, per, account)
-        if count >= max then return limit_answer(max, nth, line) end
+    for _, limit in ipairs(limits) do
+      if limit.per ~= 'campaign' or held >= limit.max then
+        local count, nth, line = held_within(record, ask.wave_no, limit.per, account)
+        if count >= limit.max then return limit_answer(limit.max, nth, line) end
       end
     end
     if held >= CLAIMS_PER_CLAIMANT_MAX then
