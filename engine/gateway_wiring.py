@@ -14,6 +14,7 @@ from engine.claiming.live_campaigns import LiveCampaigns
 from engine.claiming.settled import SettledWatch
 from engine.domain.campaign import Campaign
 from engine.domain.tickets import TicketBook
+from engine.gateway.garbage import Garbage
 from engine.gateway.identity.upkeep import TokenUpkeep
 from engine.gateway.keyring import Keyring
 from engine.gateway.parts import GatewayParts, OpsPart
@@ -78,8 +79,8 @@ def gateway_services(stores: Stores, settings: Settings) -> list[Service]:
         ops=ops_part(stores, settings, TakingBack(stores.ledger, book, arrivals)),
         can_acknowledge=lambda: keeps_promise() and (settings.ack != "settled" or ledger_watch.ready),
     )
-    # The desks hear from the board's first reading; the server comes last and goes first.
-    return [desks, redemption_desk, board, tokens, promise_watch, ledger_watch, Gateway(parts)]
+    # The desks hear from the board's first reading; the server comes behind all of them and goes before them.
+    return [desks, redemption_desk, board, tokens, promise_watch, ledger_watch, Gateway(parts), Garbage()]
 
 
 def ops_part(stores: Stores, settings: Settings, taking_back: TakingBack) -> OpsPart:

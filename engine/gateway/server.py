@@ -27,6 +27,7 @@ from engine.gateway.descriptors import allowed_connections
 from engine.gateway.endpoints import Endpoints
 from engine.gateway.lane.connection import LaneConnection
 from engine.gateway.lane.lane import Lane
+from engine.gateway.lane.round import Round
 from engine.gateway.load import Load
 from engine.gateway.parts import GatewayParts
 from engine.gateway.rates import Rates
@@ -58,6 +59,7 @@ class Gateway:
             parts, endpoints, self._sender, self._rates, self.load, is_draining=lambda: self.connections.draining
         )
         self._lane = Lane(parts, endpoints, self._rates, self.load) if self._settings.claim_lane else None
+        self._round = Round()
         self._runner = web.AppRunner(app, shutdown_timeout=CUT_S)
         self._gauges = Loop("gateway gauges", self._set_gauges, _GAUGES_S)
         # aiohttp's own timer does not know of a request that is just coming in; ours does, and is always earlier.
@@ -113,7 +115,7 @@ class Gateway:
         }
         if self._lane is None:
             return Connection(server, self.connections, self._sender, **limits)
-        return LaneConnection(server, self.connections, self._sender, self._lane, **limits)
+        return LaneConnection(server, self.connections, self._sender, self._lane, self._round, **limits)
 
     async def _set_gauges(self) -> None:
         BOARD_AGE.set(self._board.age_ms() / 1000)

@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from engine.gateway.lane.lane import Lane
+from engine.gateway.lane.plain import Plain
 from engine.settings import Settings
 from tests.gateway.drop import Drop, loaded, running_drop
 from tests.support.contract import observed
@@ -63,13 +64,21 @@ async def drop(drop_settings: Settings) -> AsyncIterator[Drop]:
 def taken(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     """What lanes take, as it came."""
     seen: list[bytes] = []
-    take = Lane.take
+    read, take = Lane.read, Lane.take
+    came: list[tuple[Plain, bytes]] = []
 
-    def note(lane: Lane, asker: Any, data: bytes) -> bool:
-        is_taken = take(lane, asker, data)
+    def remember(lane: Lane, data: bytes) -> Plain | None:
+        plain = read(lane, data)
+        if plain is not None:
+            came.append((plain, data))
+        return plain
+
+    def note(lane: Lane, asker: Any, plain: Plain) -> bool:
+        is_taken = take(lane, asker, plain)
         if is_taken:
-            seen.append(data)
+            seen.append(next(data for each, data in came if each is plain))
         return is_taken
 
+    monkeypatch.setattr(Lane, "read", remember)
     monkeypatch.setattr(Lane, "take", note)
     return seen

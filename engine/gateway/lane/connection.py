@@ -15,6 +15,8 @@ from engine.gateway.answer import Answer, Heading
 from engine.gateway.connection import Connection
 from engine.gateway.connections import Connections, Phase
 from engine.gateway.lane.lane import Lane
+from engine.gateway.lane.plain import Plain
+from engine.gateway.lane.round import Round
 from engine.gateway.load import Load
 from engine.gateway.sending import Sender
 
@@ -25,15 +27,25 @@ HELD_BYTES_MAX: Final = 65_536
 class LaneConnection(Connection):
     """The protocol of one connection."""
 
-    __slots__ = ("_endpoint", "_going_on", "_heading", "_held", "_is_quiet", "_lane", "_load", "address")
+    __slots__ = ("_endpoint", "_going_on", "_heading", "_held", "_is_quiet", "_lane", "_load", "_round", "address")
 
-    def __init__(self, server: web.Server, connections: Connections, sender: Sender, lane: Lane, **limits: Any) -> None:
+    def __init__(
+        self,
+        server: web.Server,
+        connections: Connections,
+        sender: Sender,
+        lane: Lane,
+        this_round: Round,
+        **limits: Any,
+    ) -> None:
+        """`this_round` is that of all connections of the event loop."""
         super().__init__(server, connections, sender, **limits)
         self._lane = lane
+        self._round = this_round
         self._is_quiet = False
         """Whether aiohttp has seen nothing since it was found to have nothing under way."""
         self._heading: Heading | None = None
-        """Of the request that the lane has under way."""
+        """Of the request that the lane has under way; what its head says, until the lane has looked at the rest."""
         self._endpoint = ""
         self._load: Load | None = None
         self._held = b""
@@ -51,10 +63,30 @@ class LaneConnection(Connection):
             self._hold(data)
             return
         if (self._is_quiet or self._has_fallen_quiet()) and not (self._paused or self._all.draining):
-            if self._lane.take(self, data):
+            plain = self._lane.read(data)
+            if plain is not None:
+                self._heading = plain[0].heading
+                self._round.add(self, data, plain)
                 return
             self._is_quiet = False
         super().data_received(data)
+
+    def go_on(self, data: bytes, plain: Plain) -> None:
+        """The lane can take it, or leave it to aiohttp, together with what has come meanwhile."""
+        transport, held = self._watch.transport, self._held
+        if transport is None or transport.is_closing():  # it was cut, or has broken, since this came
+            self._end()
+        elif not self._lane.take(self, plain):
+            self._end()
+            self._is_quiet = False
+            transport.resume_reading()
+            super().data_received(data + held)
+
+    def failed(self, error: Exception) -> None:
+        """It could not go on: nobody knows what the client would be told next."""
+        self._loop.call_exception_handler({"message": "a connection failed", "exception": error, "protocol": self})
+        if self._watch.transport is not None:
+            self._watch.transport.abort()
 
     def _has_fallen_quiet(self) -> bool:
         """Whether aiohttp has answered all that it was given, and the connection goes on."""

@@ -14,7 +14,7 @@ from engine.gateway.aside import Listener
 from engine.gateway.endpoints import Endpoints
 from engine.gateway.forwarded import Forwarded
 from engine.gateway.identity.caller import Caller
-from engine.gateway.lane.plain import Head, PlainReader
+from engine.gateway.lane.plain import Head, Plain, PlainReader
 from engine.gateway.load import Load
 from engine.gateway.parts import GatewayParts
 from engine.gateway.rates import Rates
@@ -63,17 +63,17 @@ class Lane:
         self._body_bytes_max = settings.body_bytes_max
         self._reader = PlainReader(settings.header_bytes_max, settings.headers_max)
 
-    def take(self, asker: Asker, data: bytes) -> bool:
+    def read(self, data: bytes) -> Plain | None:
+        """What may be a request for the lane, by its form alone; None where it is for the application."""
+        if data.startswith((_POST, _TILL)):
+            return self._reader.read(data, _POST_PATH)
+        return self._reader.read(data, _GET_PATH) if data.startswith(_GET) else None
+
+    def take(self, asker: Asker, plain: Plain) -> bool:
         """Whether this is a request for the lane; the asker hears of it then, perhaps before this returns."""
-        is_post = data.startswith((_POST, _TILL))
-        if not is_post and not data.startswith(_GET):
-            return False
-        plain = self._reader.read(data, _POST_PATH if is_post else _GET_PATH)
-        if plain is None:
-            return False
         head, authorization, body = plain
         try:
-            if is_post:
+            if head.method == "POST":
                 return self._take_post(asker, head, authorization, body)
             return self._take_page(asker, head, authorization, body)
         except Exception:  # the application will meet the same, and knows what to say

@@ -41,6 +41,7 @@ _OWN: Final = frozenset({"x-request-id", "traceparent"})
 class Head(Frozen):
     """What a head says, but for `Authorization`."""
 
+    method: str
     target: bytes
     headers: dict[str, str]
     """By their names in small letters."""
@@ -145,7 +146,8 @@ class PlainReader:
         if headers.get("content-length", "0") != str(len(body)):
             return None  # more of it is to come
         authorization = headers.pop("authorization", "")
-        return Head(target, headers, len(body), _heading_of(headers)), authorization, body
+        method = data[: target_at - 1].decode()
+        return Head(method, target, headers, len(body), _heading_of(headers)), authorization, body
 
     def _meet(self, spelt: bytes) -> str:
         if len(self._names) >= _SPELLINGS_MAX:
