@@ -97,6 +97,12 @@ def next_step(card: Card) -> Words:
     when = _clock(made.at_ms, promise)
     if state == "locked":
         until = _clock(made.until_ms, promise)
+        if card.now_ms >= card.standing.period.expires_at_ms:
+            return Words(
+                f"It is held for an unpaid order until {until}: pay for that order. "
+                f"Its own time ended at {expires}, so it cannot be used elsewhere.",
+                f"已被未付款订单占用至 {until}：请完成付款。此券已于 {expires} 到期，取消订单后不能再用。",
+            )
         return Words(
             f"It is held for an unpaid order until {until}: pay for that order, or cancel it to use it elsewhere.",
             f"已被未付款订单占用至 {until}：请完成付款，或取消该订单后再使用。",

@@ -180,10 +180,13 @@ def _texts_of(fields: dict[str, Any], names: dict[str, int]) -> dict[str, str] |
 
 
 def text_of(fields: dict[str, Any], name: str, least: int, length_max: int = NUMBER_LENGTH_MAX) -> str | Problem:
-    """A text of the body; one that may be missing is empty then."""
-    if name not in fields and not least:
-        return ""
+    """A text of the body; one that may be missing is empty then. Around a code there may be what scanners send with it:
+    Enter, a tab."""
     text = fields.get(name)
+    if text is None and not least:
+        return ""
+    if name == "code" and isinstance(text, str):
+        text = text.strip("\t\r\n")
     if not isinstance(text, str) or not is_clean(text, length_max) or len(text) < least:
         return invalid(
             f"$.{name}",
@@ -217,9 +220,9 @@ def _bad_amount(at: str, name: str, least: int = 0) -> Problem:
 
 def lines_of(fields: dict[str, Any], amount: int) -> tuple[Line, ...] | Problem:
     """The lines of the order, which add up to that amount; none where there are none."""
-    if "lines" not in fields:
+    value = fields.get("lines")
+    if value is None:
         return ()
-    value = fields["lines"]
     if not isinstance(value, list) or not 1 <= len(value) <= LINES_MAX:
         return invalid(
             "$.lines",

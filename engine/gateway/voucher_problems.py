@@ -120,7 +120,7 @@ VOUCHER_KINDS: Final = (
         "locked",
         409,
         False,
-        Words("This voucher is held for another order", "券已被其他订单占用"),
+        Words("This voucher is held for an unpaid order", "券已被未付款订单占用"),
         Words(
             "It is free when that order is cancelled, or at `locked_until`.",
             "该订单取消后，或到 `locked_until` 时释放。",

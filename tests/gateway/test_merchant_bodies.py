@@ -5,9 +5,11 @@ from typing import Any
 
 from hypothesis import example, given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from engine.domain.redemption import AMOUNT_MAX
+from engine.domain.redemption import AMOUNT_MAX, Line
 from engine.gateway.merchant_bodies import CODE_LENGTH_MAX, NUMBER_LENGTH_MAX, read_redemption_body
+from engine.gateway.refusals import Problem
 
 PLAIN: dict[str, Any] = {
     "code": "HB7K2M9P4R6T8WXQ",
@@ -17,7 +19,7 @@ PLAIN: dict[str, Any] = {
     "request_no": "q1",
 }
 NUMBERS = {"order_no": "o1", "payment_no": "p1"}
-TEXTS = ["", "a:b", "武汉", "\u3000", "\x7f", "a\nb", '"\\']
+TEXTS = ["", "a:b", "武汉", "\u3000", " ", "\x7f", "a\nb", "a\r\n", "\t", '"\\']
 LONG_TEXTS = ["x" * length for most in (NUMBER_LENGTH_MAX, CODE_LENGTH_MAX) for length in (most, most + 1)]
 OTHERS: list[Any] = [0, -1, AMOUNT_MAX, AMOUNT_MAX + 1, 1.0, 2.5, True, None, [], {}, [{"amount": 20_000}]]
 VALUES: st.SearchStrategy[Any] = st.sampled_from([*TEXTS, *LONG_TEXTS, *OTHERS])
@@ -50,3 +52,18 @@ def test_both_ways_end_alike(changed: dict[str, Any], dropped: set[str], repeate
 @given(body=st.binary(max_size=40) | st.just(b"[" * 5_000))
 def test_what_is_no_redemption_is_refused(body: bytes) -> None:
     assert getattr(read_redemption_body(body), "code", "") == "invalid_request"
+
+
+def test_what_scanners_and_serialisers_send_beside_it_means_nothing() -> None:
+    """Enter or a tab around the code; null for what is not there."""
+    plain = read_redemption_body(json.dumps(PLAIN).encode())
+    assert not isinstance(plain, Problem)
+    for before, after in (("", "\n"), ("", "\r\n"), ("\t", "\t")):
+        scanned = PLAIN | {"code": f"{before}{PLAIN['code']}{after}"}
+        assert read_redemption_body(json.dumps(scanned).encode()) == plain
+    empty = PLAIN | {"order_no": None, "payment_no": None, "lines": None}
+    assert read_redemption_body(json.dumps(empty).encode()) == plain
+    lines = PLAIN | {"lines": [{"id": None, "amount": 20_000}]}
+    assert read_redemption_body(json.dumps(lines).encode()) == replace(plain, lines=(Line(20_000),))
+    for name in PLAIN:
+        assert isinstance(read_redemption_body(json.dumps(PLAIN | {name: None}).encode()), Problem), name

@@ -38,6 +38,7 @@ async def test_an_order_holds_its_voucher_until_it_is_paid_or_cancelled(shop: Sh
     own = await shop.lock(shop.held(code, order_no="mine"))
     assert told(own) == (409, "locked")
     assert "this very order" in own["detail"]
+    assert own["title"] == "This voucher is held for an unpaid order", "whosever order it is"
     assert told(await shop.redeem(shop.order(code, order_no="mine"))) == (201, "redeemed")
     late = await shop.release(lock["id"])
     assert told(late) == (409, "already_redeemed")
@@ -61,6 +62,8 @@ async def test_a_lock_that_was_in_time_pays_after_the_expiry_and_frees_nothing_e
     locks = [(await shop.lock(shop.held(code, order_no="late")))["lock"]["id"] for code in (paid, freed)]
     await shop.rows("update vouchers set expires_at = (select claimed_at from claims c where c.code = vouchers.code)")
     assert told(await shop.redeem(shop.order(paid))) == (409, "locked")
+    card = await shop.drop.call("GET", f"/v1/me/vouchers/{paid}", shop.drop.token("ann"))
+    assert "so it cannot be used elsewhere" in card["next_step"], "who cancels now has nothing"
     assert told(await shop.redeem(shop.order(paid, order_no="late"))) == (201, "redeemed")
     assert told(await shop.release(locks[1])) == (200, "released")
     assert told(await shop.redeem(shop.order(freed, order_no="late"))) == (410, "expired")

@@ -13,6 +13,7 @@ from engine.gateway.openapi.shapes import (
     listed,
     members,
     one_of,
+    or_null,
     schema,
     text,
     truth,
@@ -52,10 +53,12 @@ QUOTE_SHAPES: Final[dict[str, Shape]] = {
             "amount": _AMOUNT,
         },
         {
-            "order_no": text("A voucher that this order has locked is its own", **_NAMED),
-            "payment_no": text("Where it is missing: a payment with no voucher yet", **_NAMED),
-            "lines": listed(
-                schema("OrderLine"), "They add up to `amount`; each gets its share", minItems=1, maxItems=LINES_MAX
+            "order_no": or_null(text("A voucher that this order has locked is its own", **_NAMED)),
+            "payment_no": or_null(text("Where it is missing: a payment with no voucher yet", **_NAMED)),
+            "lines": or_null(
+                listed(
+                    schema("OrderLine"), "They add up to `amount`; each gets its share", minItems=1, maxItems=LINES_MAX
+                )
             ),
         },
     ),

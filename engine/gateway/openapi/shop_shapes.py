@@ -26,14 +26,14 @@ _NAMED: Final[dict[str, Any]] = {"maxLength": NUMBER_LENGTH_MAX}
 _NAME: Final = text("The merchant's own", minLength=1, **_NAMED)
 
 _ORDERED: Final[dict[str, Shape]] = {
-    "code": text("As scanned or typed: O for 0, I and L for 1, lower case, blanks, dashes do", minLength=1),
+    "code": text("As scanned or typed: O for 0, I and L for 1, lower case, blanks, dashes, line ends do", minLength=1),
     "store": text("One of the token's stores", minLength=1, **_NAMED),
     "clerk": _NAME,
     "amount": _AMOUNT,
     "request_no": text("Names this request of the merchant for good", minLength=1, **_NAMED),
 }
-_LINES: Final = listed(
-    schema("OrderLine"), "They add up to `amount`; each gets its share", minItems=1, maxItems=LINES_MAX
+_LINES: Final = or_null(
+    listed(schema("OrderLine"), "They add up to `amount`; each gets its share", minItems=1, maxItems=LINES_MAX)
 )
 _TOLD: Final[dict[str, Shape]] = {
     "code": CODE,
@@ -70,13 +70,13 @@ _REVERSAL: Final[dict[str, Shape]] = {
 
 SHOP_SHAPES: Final[dict[str, Shape]] = {
     "OrderLine": members(
-        {"amount": whole("What is due for it", 0, AMOUNT_MAX)}, {"id": text("The merchant's own", **_NAMED)}
+        {"amount": whole("What is due for it", 0, AMOUNT_MAX)}, {"id": or_null(text("The merchant's own", **_NAMED))}
     ),
     "RedemptionRequest": members(
         _ORDERED,
         {
-            "order_no": text("The merchant's own", **_NAMED),
-            "payment_no": text("Needed but for a gift", **_NAMED),
+            "order_no": or_null(text("The merchant's own", **_NAMED)),
+            "payment_no": or_null(text("Needed but for a gift", **_NAMED)),
             "lines": _LINES,
         },
     ),
