@@ -252,3 +252,14 @@ async def test_a_claimant_holds_at_most_32_claims_of_a_campaign(store: HotStore)
     first = batch.answers[0]
     assert isinstance(first, Claimed)
     assert batch.answers[32] == Refused(RefusalCode.LIMIT_REACHED, claim=first.claim)
+
+
+async def test_a_batch_may_name_more_offers_than_a_command_takes_words(store: HotStore) -> None:
+    """512 claims of 32 offers each, every offer another one: a few such claims must not spoil it for all others."""
+    drop = await _dropped(store)
+    left = (await drop.view()).left[1, 2]
+    asks = [ask(f"c{no}", *range(32 * no + 4, 32 * no + 36)) for no in range(511)]
+    answers = (await drop.batch(*asks, ask("ann", 2))).answers
+    assert answers[:-1] == [Refused(RefusalCode.UNKNOWN_OFFER)] * len(asks)
+    assert isinstance(answers[-1], Claimed)
+    assert (await drop.view()).left[1, 2] == left - 1

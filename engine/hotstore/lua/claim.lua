@@ -35,6 +35,7 @@
 -- include held.lua
 
 local MARKER = '\t'  -- a field of every hash of a shard (keys.py): without it the key is missing
+local FIELDS_READ_MAX = 4000  -- at once: Lua's unpack ends at 7,999 values; 512 claims may name 16,384 different offers
 local CLOCK_STEP_MAX_MS = 60000  -- an opened wave stays open through a clock that steps back by up to this
 
 local epoch = ARGV[1]
@@ -52,21 +53,28 @@ local known = redis.call('HMGET', meta, 'last', 'claims', 'value', 'act', 'base'
 claimants[count + 1] = MARKER
 local records = redis.call('HMGET', KEYS[5], unpack(claimants))  -- false: holds nothing
 
-local stock_fields, stocks = {MARKER}, {}  -- of an offer in a wave: what is left; whoever takes a unit changes it here
+-- Of an offer in a wave: what is left, and what its wave says of it; whoever takes a unit changes it here.
+local stock_fields, stocks = {MARKER}, {[MARKER] = {}}
 for _, ask in ipairs(asks) do
   for _, offer_no in ipairs(ask[4]) do
     local field = ask[1] .. ':' .. offer_no
     if not stocks[field] then
       stock_fields[#stock_fields + 1] = field
-      stocks[field] = {field = field, left = 0, taken = false, sold_out_ms = false}
+      stocks[field] = {
+        field = field, left = 0, total = false, terms = false, value = 0, taken = false, sold_out_ms = false,
+      }
     end
   end
 end
-local lefts = redis.call('HMGET', KEYS[4], unpack(stock_fields))
-if not (known[1] and records[count + 1] and lefts[1]) then
+for from = 1, #stock_fields, FIELDS_READ_MAX do
+  local till = math.min(from + FIELDS_READ_MAX - 1, #stock_fields)
+  for place, left in ipairs(redis.call('HMGET', KEYS[4], unpack(stock_fields, from, till))) do
+    stocks[stock_fields[from + place - 1]].left = tonumber(left)  -- nil: unknown offer
+  end
+end
+if not (known[1] and records[count + 1] and stocks[MARKER].left) then
   return {'fenced', whole(now), 'keys of the shard are missing'}
 end
-for place = 2, #stock_fields do stocks[stock_fields[place]].left = tonumber(lefts[place]) end  -- nil: unknown offer
 
 local last, claims, value = tonumber(known[1]), tonumber(known[2]), tonumber(known[3])
 local base, first = tonumber(known[5] or epoch), last + 1
@@ -139,13 +147,17 @@ local function refusal_of(ask)
   if not wave then return 'unknown_wave' end
   local claimed_at = math.max(now, wave.opens_ms)
   for place, offer_no in ipairs(ask.offers) do
-    local total, terms, worth = string.match(wave.offers, '\n' .. offer_no .. ':(%d+):(%d+):(%d+)')
-    if not total then return 'unknown_offer' end
+    local stock = stocks[ask.wave_no .. ':' .. offer_no]
+    if not stock.total then
+      local total, terms, worth = string.match(wave.offers, '\n' .. offer_no .. ':(%d+):(%d+):(%d+)')
+      if not total then return 'unknown_offer' end
+      stock.total, stock.terms, stock.value = tonumber(total), terms, tonumber(worth)
+    end
     ask.options[place] = {
-      stock = stocks[ask.wave_no .. ':' .. offer_no], total = tonumber(total), value = tonumber(worth),
+      stock = stock, total = stock.total, value = stock.value,
       line_start = ask.line_start .. offer_no .. ':' .. epoch_in_line(tonumber(epoch), base) .. ':',
-      line_end = ':' .. terms .. ':' .. in_36(claimed_at - base) .. ':',
-      offer_no = offer_no, terms = terms, claimed_at = claimed_at, nth = false, log_head = false, kind = false,
+      line_end = ':' .. stock.terms .. ':' .. in_36(claimed_at - base) .. ':',
+      offer_no = offer_no, terms = stock.terms, claimed_at = claimed_at, nth = false, log_head = false, kind = false,
     }
   end
   if ask.rule ~= '' then return 'not_eligible\t' .. ask.rule end
