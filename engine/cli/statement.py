@@ -1,9 +1,9 @@
 """`dropwave statement`: what vouchers came to in shops, by merchant, store and day."""
 
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import date, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 import click
 from msgspec.structs import replace
@@ -22,7 +22,10 @@ _ROWS_A_DAY_MAX: Final = 1_000_000
 _COLUMNS: Final = (
     *("day", "merchant", "store", "campaign", "funder", "currency", "line"),
     *("redemptions", "given_back", "refunded", "amount", "discount", "taken_back", "net_discount"),
+    *("gifts", "gifts_given_back", "gift_value", "gift_discount"),
 )
+_ALWAYS: Final = frozenset({"day", "store", "campaign", "redemptions", "amount", "discount", "net_discount"})
+"""Of the table; any other column is left out where no row has anything in it, so that the rest can be read."""
 _DAY: Final = click.DateTime(formats=["%Y-%m-%d"])
 
 
@@ -48,7 +51,8 @@ async def statement(
     """Settle up: redemptions, reversals and discounts by day, merchant, store, campaign and funder.
 
     The sums are the ledger's, to the last minor unit; a day is one of the campaign's zone. A day that is not over
-    is marked. Changes nothing.
+    is marked (…). The table leaves out columns in which there is nothing; --csv and --json have them all. Changes
+    nothing.
     """
     if as_json and as_csv:
         raise UsageError("--json and --csv: which one?")
@@ -69,7 +73,10 @@ async def statement(
     if as_json:
         print_json({"from": str(wanted.first), "to": str(wanted.last), "rows": [row_members(row) for row in rows]})
     elif not as_csv:
-        print_table(list(_COLUMNS), [_shown(row) for row in rows], empty="Nothing was redeemed or reversed.")
+        members = [row_members(row) for row in rows]
+        columns = [name for name in _COLUMNS if name in _ALWAYS or any(row[name] for row in members)]
+        shown = [[_shown(row, name) for name in columns] for row in members]
+        print_table(columns, shown, empty="Nothing was redeemed or reversed.")
 
 
 async def _of_stores(ledger: Ledger, wanted: Wanted, stores: tuple[str, ...]) -> Wanted:
@@ -93,7 +100,8 @@ async def _by_day(ledger: Ledger, wanted: Wanted, late_ms: int) -> AsyncIterator
         day += timedelta(days=1)
 
 
-def _shown(row: StatementRow) -> list[str]:
-    cells = row_members(row)
-    cells["day"] += " (going on)" if row.is_going_on else ""
-    return [f"{cell:,}" if isinstance(cell, int) else str(cell or "") for cell in (cells[name] for name in _COLUMNS)]
+def _shown(row: Mapping[str, Any], column: str) -> str:
+    cell = row[column]
+    if column == "day" and row["going_on"]:
+        return f"{cell} …"
+    return f"{cell:,}" if isinstance(cell, int) else str(cell or "")
