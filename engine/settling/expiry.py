@@ -26,6 +26,8 @@ PAUSE_S: Final = 0.002
 """Between two turns at least; else as long as the turn took, so that it is at work for half of the time at most."""
 PAUSE_MAX_S: Final = 1.0
 """A turn that took longer has met something out of the ordinary, and that has passed."""
+IDLE_S: Final = 0.5
+"""Before the next look where another one leads, or the ledger did not answer: nothing is to be had by haste."""
 
 
 class ExpiryJob:
@@ -52,6 +54,7 @@ class ExpiryJob:
 
     async def _step(self) -> None:
         """One turn of a piece. Behind the last piece the job rests, and begins again."""
+        self._loop.pause_s = IDLE_S
         if not self._leads():
             self._begin_again()
             return

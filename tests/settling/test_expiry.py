@@ -6,11 +6,12 @@ import asyncpg
 import pytest
 from msgspec.structs import replace
 
+from engine.errors import LedgerError
 from engine.ledger.database import Ledger
 from engine.ledger.expiry import EXPIRED_FOR_S, TURNS, pages_of_vouchers, write_down_expired
 from engine.settings import Settings
 from engine.settling import expiry
-from engine.settling.expiry import ExpiryJob
+from engine.settling.expiry import IDLE_S, ExpiryJob
 from tests.support.waiting import wait_until
 
 PAST, SOON, LATER = f"{EXPIRED_FOR_S + 1} seconds ago", f"{EXPIRED_FOR_S - 10} seconds ago", "1 hour"
@@ -148,6 +149,24 @@ async def test_a_pass_does_not_walk_over_what_it_has_written_itself(
         pauses.append(job._loop.pause_s)
     assert await pages_of_vouchers(ledger) > end, "there is no room for the new rows on the pages of the old"
     assert len(pauses) - 1 <= 2 * end, "behind the last page of the beginning it rests"
+
+
+async def test_it_does_not_hurry_where_another_one_leads_or_the_ledger_is_away(
+    ledger: Ledger, settings: Settings, connection: asyncpg.Connection
+) -> None:
+    await put(connection, "due", "pending", PAST, number=TURNS)
+    leads = False
+    job = ExpiryJob(ledger, settings, lambda: leads)
+    await job._step()
+    assert job._loop.pause_s == IDLE_S
+    leads = True
+    await connection.execute("alter table vouchers rename to vouchers_away")
+    with pytest.raises(LedgerError):
+        await job._step()
+    assert job._loop.pause_s == IDLE_S
+    await connection.execute("alter table vouchers_away rename to vouchers")
+    await job._step()
+    assert job._loop.pause_s > IDLE_S, "it rests"
 
 
 async def _none(count: object) -> bool:
