@@ -186,9 +186,11 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     settle_decisions_max: Count = 8_192
     """The writer reads on, `log_entries_max` at a time, until it has so many decisions for one transaction. From 4,000
     on a claim hardly gets any cheaper; 8,192 take Postgres a tenth of a second, for which `ack: settled` waits."""
-    settle_gather_ms: Annotated[int, Meta(ge=0, le=1_000)] = 25
+    settle_gather_ms: Annotated[int, Meta(ge=0, le=1_000)] = 100
     """The writer begins a transaction this long after it began the last one, unless a full one has gathered before: a
-    transaction costs as much as a hundred claims. Not with `ack: settled`, where replies wait for it."""
+    transaction costs writer and Postgres as much as a hundred claims and more, which gateways on the same cores lack.
+    So far the ledger may be behind the hot store, and as much of the log is lost with a Redis that is lost for good.
+    Not with `ack: settled`, where replies wait for it."""
     log_lag_max: Count = 2_000_000
     """Unsettled decisions of a shard past which new claims get `busy`: 72 bytes each, some 144 MB."""
     log_trim_behind_ms: Milliseconds = 300_000

@@ -120,6 +120,7 @@ def settings(tmp_path: Path) -> Settings:
         secret="5ec7e7" * 10 + "5ec7",
         board_refresh_ms=20,
         steward_pass_ms=20,
+        settle_gather_ms=20,
     )
 
 
