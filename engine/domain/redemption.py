@@ -24,7 +24,7 @@ from engine.domain.voucher import STEPS, Kept, Period, State, StepKind, state_at
 
 LINES_MAX: Final = 100
 """Lines of one order; `merchant_body_bytes_max` holds as many, whatever their names."""
-AMOUNT_MAX: Final = 1 << 53
+AMOUNT_MAX: Final = (1 << 53) - 1
 """In minor units: every reader of JSON gives it back as it was."""
 
 

@@ -136,6 +136,8 @@ async def test_a_gift_without_money_is_refunded_once(shop: Shop) -> None:
     code = await shop.settled("ann", "gift")
     made = (await shop.redeem(shop.order(code, amount=0, payment_no="", order_no="")))["redemption"]
     assert (made["amount"], made["discount"]) == (0, 0)
+    above = await shop.reverse(made["id"], shop.refund(amount=1))
+    assert (told(above), above["left"]) == ((409, "above_redeemed"), 0)
     assert told(await shop.reverse(made["id"], shop.refund())) == (201, "reversed")
     assert told(await shop.reverse(made["id"], shop.refund())) == (409, "already_reversed")
 

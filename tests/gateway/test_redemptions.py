@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from engine.domain.campaign import Store
-from engine.domain.redemption import LINES_MAX
+from engine.domain.redemption import AMOUNT_MAX, LINES_MAX
 from engine.ledger.campaigns import apply_campaign
 from engine.settings import Settings
 from tests.gateway.drop import running_gateway
@@ -50,6 +50,13 @@ async def test_the_longest_order_is_taken_however_it_is_written(shop: Shop) -> N
     order = shop.order(await shop.claim("ann"), lines=lines, amount=50 * LINES_MAX)
     assert len(json.dumps(order)) > shop.drop.settings.body_bytes_max
     assert told(await shop.redeem(order)) == (201, "redeemed")
+
+
+async def test_the_largest_amount_is_one_that_every_reader_of_json_has(shop: Shop) -> None:
+    code = await shop.claim("ann")
+    assert (await shop.redeem(shop.order(code, amount=2**53)))["at"] == "$.amount"
+    made = await shop.redeem(shop.order(code, amount=AMOUNT_MAX))
+    assert made["redemption"]["due"] == 2**53 - 1 - 1_000
 
 
 async def test_of_twenty_tills_one_redeems(shop: Shop) -> None:

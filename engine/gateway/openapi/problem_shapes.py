@@ -46,7 +46,7 @@ REQUIRED: Final[dict[str, Shapes]] = {
     "below_min_spend": {"short_by": whole("What is missing, in minor units", 1)},
     "one_per_payment": {"per_payment": whole("Vouchers of the campaign that one payment takes", 1)},
     "already_reversed": {"reversed_at": instant("The last of it")},
-    "above_redeemed": {"left": whole("What was not refunded yet, in minor units", 1)},
+    "above_redeemed": {"left": whole("What was not refunded yet, in minor units")},
     "precondition_failed": {"revision": whole("At which the campaign is; 0: not applied yet")},
     "act_refused": {"reasons": listed(text(), minItems=1)},
     "internal": {"id": _FAILURE},

@@ -108,8 +108,8 @@ SHOP_SHAPES: Final[dict[str, Shape]] = {
             "request_no": text("Names this request of the merchant for good", minLength=1, **_NAMED),
         },
         {
-            "amount": whole(
-                "Of the redemption's amount, before the discount; all that is left, if missing", 1, AMOUNT_MAX
+            "amount": or_null(
+                whole("Of the redemption's amount, before the discount; all that is left, if missing", 1, AMOUNT_MAX)
             )
         },
     ),
