@@ -37,6 +37,11 @@ class Load(Struct, frozen=True):
     greeting: bytes = b""
     """A request that every connection sends first, and waits for the answer of, before the load begins."""
 
+    @property
+    def tick_ns(self) -> int:
+        """Between two groups of requests; no more groups than requests, for whoever shares the machine."""
+        return max(TICK_NS, int(1e9 / self.rate))
+
 
 class OpenLoop:
     """One run."""
@@ -59,7 +64,7 @@ class OpenLoop:
         try:
             for _ in range(self._load.connections):
                 self._connect()
-            with Ticks(TICK_NS) as ticks:
+            with Ticks(self._load.tick_ns) as ticks:
                 self._epoll.register(ticks.descriptor, select.EPOLLIN)
                 gc.collect()
                 gc.disable()
@@ -74,9 +79,9 @@ class OpenLoop:
         time.sleep(max(0.0, self._load.begin_at_s - time.time()))
         self.began_ns = time.monotonic_ns()
         answers, load = self.answers, self._load
-        total, per_tick = len(load.users), load.rate * TICK_NS / 1e9
+        total, per_tick = len(load.users), load.rate * load.tick_ns / 1e9
         for number in range(total):
-            answers.due_ns[number] = self.began_ns + int(number / per_tick) * TICK_NS
+            answers.due_ns[number] = self.began_ns + int(number / per_tick) * load.tick_ns
         give_up_ns = answers.due_ns[-1] + int(load.patience_s * 1e9)
         while self._next < total or self._under_way:
             self._send_due()

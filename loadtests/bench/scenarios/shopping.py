@@ -79,7 +79,10 @@ async def beside_claims(bench: Bench) -> Result:
         if side.summary is None:
             return sample
         wrong = (*sample.wrong, *_late(side.summary), *await side.contradictions())
-        return replace(sample, figures={**sample.figures, **_figures("redemption_", side.summary)}, wrong=wrong)
+        figures = {**sample.figures, **_figures("redemption_", side.summary)}
+        if side.summary.all is not None:
+            figures["cpu_tills_cores"] = side.summary.cpu_s * rate / side.summary.all.count
+        return replace(sample, figures=figures, wrong=wrong)
 
     sides = [shop(bench), shop(bench, name=f"{ENGINE}, {rate:,} redemptions/s beside", beside_per_second=rate)]
     return await bench.in_turns(result, sides, act, steps=(issue,))
