@@ -24,7 +24,8 @@ from tests.support.waiting import wait_until
 BY_ID = {operation.id: operation for operation in OPERATIONS}
 NOWHERE = {"wave": "nowhere", "campaign": "nowhere"}
 SENT = {"restock_wave": {"reason": "why", "stock": {"a": 7}}, "claim": {"offer": "a"}}
-CARDS = ("list_my_vouchers", "get_my_voucher", "get_my_qr_code", "delete_my_voucher")
+ONE_CARD = ("get_my_voucher", "get_my_qr_code", "delete_my_voucher", "open_my_code_page", "close_my_code_page")
+CARDS = ("list_my_vouchers", *ONE_CARD)
 TILLS = ("redeem", "get_redemption", "reverse_redemption", "lock_voucher", "release_lock")
 ACTS = [operation for operation in OPERATIONS if operation.who == "operator" and "recovering" in operation.refusals]
 
