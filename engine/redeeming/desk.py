@@ -148,16 +148,16 @@ class RedemptionDesk:
     ) -> dict[str, tuple[Asked, Entry]]:
         """Requests that were made, letter for letter, while their store was another merchant's, by the names that they
         have now: as they were asked then, with what they did. Raises LedgerError."""
-        renamed: dict[str, tuple[str, Asked, Entry]] = {}
+        renamed: dict[str, list[tuple[str, Asked, Entry]]] = {}
         for waiting, entry in zip(batch, entries, strict=True):
             key = _terms_key(entry)
             for asked in under_former_merchants(waiting.asked, entry, terms.get(key) if key else None):
-                renamed[asked.request] = (waiting.question.request, asked, entry)
+                renamed.setdefault(asked.request, []).append((waiting.question.request, asked, entry))
         steps = await steps_of_requests(self._ledger, list(renamed))
-        found = ((*renamed[request], step) for request, step in steps.items())
         return {
             now: (asked, replace(entry, known=step))
-            for now, asked, entry, step in found
+            for request, step in steps.items()
+            for now, asked, entry in renamed[request]
             if step.digest == digest_of(asked)
         }
 

@@ -73,6 +73,20 @@ async def test_a_request_stays_what_it_was_when_its_store_changes_hands(counter:
         )
 
 
+async def test_stores_that_came_to_different_merchants_have_their_own_requests(counter: Counter) -> None:
+    """Two tills of one batch, whose requests had one name while both stores were the same merchant's."""
+    desk = counter.desks[0]
+    (code, _), (other, _) = await counter.vouchers(2)
+    asked = counter.redeem(code)
+    before = done(await desk.ask(asked))
+    await desk.ask(counter.reverse(before.step, "merchant", is_completed=False))
+    again, new = await asyncio.gather(
+        desk.ask(replace(asked, merchant="m-new")), desk.ask(replace(asked, code=other, merchant="m-other"))
+    )
+    assert done(again).replayed
+    assert not done(new).replayed
+
+
 class Life(NamedTuple):
     """A redemption and its refunds: of a part first, where there is one, and of all that is left."""
 
