@@ -60,9 +60,7 @@ for _, ask in ipairs(asks) do
     local field = ask[1] .. ':' .. offer_no
     if not stocks[field] then
       stock_fields[#stock_fields + 1] = field
-      stocks[field] = {
-        field = field, left = 0, total = false, terms = false, value = 0, taken = false, sold_out_ms = false,
-      }
+      stocks[field] = {field = field, left = 0, total = false, terms = '', taken = false, sold_out_ms = false}
     end
   end
 end
