@@ -165,7 +165,7 @@ VOUCHER_KINDS: Final = (
         "code_page_closed",
         409,
         False,
-        Words("The customer has to open this voucher's code page", "请顾客打开券码页"),
+        Words("The customer has to open the code page of this voucher", "请顾客打开券码页"),
         Words(
             "This voucher is taken only while its holder has its code page open in the app, scanned or typed: a "
             "screenshot is not enough. All else fits; ask again when it is open.",
