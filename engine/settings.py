@@ -208,7 +208,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     more take Postgres so long that those behind them feel it."""
     redeem_gather_ms: Annotated[int, Meta(ge=0, le=1_000)] = 20
     """Where redemptions come close together, a batch waits so long for more of them, up to 32; a till by itself is not
-    held up. 0: never. At 500 a second beside claims it is worth a tenth of the gateway's work for each."""
+    held up. 0: never. At 2,000 a second it saves a quarter of the gateway's work for each, two fifths of Postgres's."""
     redeem_queue_max: Count = 2_000
     """Redemptions waiting in one gateway; past it `busy`. At 2,000 a second, one second of work."""
     redeem_deadline_ms: Milliseconds = 5_000
