@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 import pytest
+from msgspec.structs import replace
 
 from engine.domain.outcome import Claimed, RefusalCode, Refused
 from engine.hotstore import keys
@@ -118,6 +119,17 @@ async def test_replays_during_a_pause_after_the_close_and_after_sold_out(store: 
     await store.call("HDEL", drop.keys.meta, keys.wave_field(1))
     assert await drop.claim(ask("winner")) == won
     assert await drop.claim(ask("loser")) == Refused(RefusalCode.UNKNOWN_WAVE)
+
+
+async def test_asked_again_because_redis_takes_no_writes_nothing_is_written(store: HotStore) -> None:
+    """Not even what is kept of a wave after an act: a write would cost replays their answers."""
+    drop = await dropped(store, opens_in_ms=-HOUR_MS)
+    won = await drop.granted(ask("winner"))
+    await drop.change(state="live")
+    before = await store.call("HGETALL", drop.keys.meta)
+    assert await drop.claim(ask("winner"), lag_max=0) == replace(won, replayed=True)
+    assert await drop.claim(ask("other"), lag_max=0) == Refused(RefusalCode.BUSY)
+    assert await store.call("HGETALL", drop.keys.meta) == before
 
 
 async def test_claimed_at_is_the_stores_clock(store: HotStore) -> None:
