@@ -76,7 +76,7 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     def note(lane: Lane, asker: Any, plain: Plain) -> bool:
         is_taken = take(lane, asker, plain)
         if is_taken:
-            seen.append(next(data for each, data in came if each is plain))
+            seen.append(next(data for each, data in reversed(came) if each == plain))
         return is_taken
 
     monkeypatch.setattr(Lane, "read", remember)

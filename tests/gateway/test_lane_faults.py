@@ -83,7 +83,7 @@ async def test_a_request_that_fails_takes_no_other_of_its_round_with_it(
         doomed.send(claim_request(drop.token("doomed"), "one-open", A, extra="X-Request-Id: doomed\r\n"))
         other.send(claim_request(drop.token("other"), "one-open", A))
         assert (await other.response()).status == 201
-        assert await doomed.ended()
+        assert await doomed.ended(5.0), "at once, and not when its time is up"
     assert "a connection failed" in caplog.text
 
 
@@ -110,13 +110,23 @@ async def test_who_is_cut_in_the_round_of_a_request_claims_nothing(drop: Drop, m
 
     def cut(connection: LaneConnection, data: bytes) -> None:
         receive(connection, data)
-        connection._watch.transport.abort()  # type: ignore[union-attr]  # it is open: data came
+        assert connection._watch.transport is not None, "it is open: data came"
+        connection._watch.transport.abort()
+
+    take = Lane.take
+    taken: list[Plain] = []
+
+    def note(lane: Lane, asker: Any, plain: Plain) -> bool:
+        taken.append(plain)
+        return take(lane, asker, plain)
 
     with monkeypatch.context() as patch:
         patch.setattr(LaneConnection, "data_received", cut)
+        patch.setattr(Lane, "take", note)
         async with connected_to(drop.port) as client:
             client.send(claim_request(drop.token("u1"), "one-open", A))
             assert await client.ended()
+    assert taken == [], "the lane is not asked for it"
     await wait_until(lambda: len(drop.gateway.connections) == 0)
     assert drop.gateway.load.in_flight == 0
     assert (await drop.claim("one-open", A, drop.token("u1"))).status == 201, "nothing was claimed before"
