@@ -79,8 +79,8 @@ PASSING = frozenset(
     }
 )
 """Refusals whose reason may be gone a moment later. The others stay, so a lost call meets them too. That is not so of
-`already_claimed` and `limit_reached` where a claim is voided, or a limit raised, within the `claim_decide_ms` in which a
-lost call decides; they are told all the same, for they show what is held.
+`already_claimed` and `limit_reached` where a claim is voided, or a limit raised, within the `claim_decide_ms` in which
+a lost call decides; they are told all the same, for they show what is held.
 
 A wave that has closed by the clock is open again where the clock steps back, or a revision lets it close later; the
 script's word for that is also its word for a wave that an act has closed for good.
