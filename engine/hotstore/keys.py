@@ -68,6 +68,11 @@ def wave_field(wave_no: int) -> str:
     return f"wave:{wave_no}"
 
 
+def brief_field(wave_no: int) -> str:
+    """Field of `meta` in which the claim script keeps what it made of a wave's state after the last act."""
+    return f"brief:{wave_no}"
+
+
 def latch_field(wave_no: int) -> str:
     """Field of `meta` that is set once a wave was seen open."""
     return f"latch:{wave_no}"

@@ -141,6 +141,7 @@ async def _sold_out_with_units_left(drop: SmallDrop) -> None:
 async def _claim_in_a_state(drop: SmallDrop, state: str) -> None:
     """The script is made to believe that the wave is live; the log tells that it was not."""
     await drop.store.call("HSET", _shard(drop).meta, keys.wave_field(EVENING), await _state(drop, EVENING, "live"))
+    await drop.store.call("HDEL", _shard(drop).meta, keys.brief_field(EVENING))
     await drop.claim(EVENING, A, [5])
     await drop.store.call("HSET", _shard(drop).meta, keys.wave_field(EVENING), await _state(drop, EVENING, state))
 
