@@ -229,6 +229,12 @@ class Desk:
         queue = self._queue
         batch: list[Waiting] = []
         codes = self._codes.take(min(len(queue), self._batch_max))
+        if not self._deserted and queue[0].arrived_s >= oldest_s:  # nearly always: as below, without its questions
+            for code in codes:
+                waiting = queue.popleft()
+                waiting.place, waiting.code = "script", code
+                batch.append(waiting)
+            return batch
         while queue and codes:
             waiting = queue.popleft()
             if waiting.place == "deserted":

@@ -17,7 +17,9 @@ alphabet, so whoever types one has seen a 0 or a 1.
 import hashlib
 import unicodedata
 from collections.abc import Callable
+from itertools import compress
 from operator import mul
+from struct import Struct
 from typing import Final, Literal
 
 from engine.frozen import Frozen
@@ -56,14 +58,18 @@ def new_code(prefix: str, draw: Callable[[int], int]) -> str:
 
 DRAWS: Final = 128
 """That `new_codes` makes at once, of which some 110 become codes."""
-_DRAW_BYTES: Final = 2 * _RANDOM_LENGTH
-DRAWS_BYTES: Final = DRAWS * _DRAW_BYTES
-_STARTS: Final = range(0, DRAWS * _RANDOM_LENGTH, _RANDOM_LENGTH)
-_VALUES_ONLY: Final = int.from_bytes(b"\x1f\0" * DRAWS * _RANDOM_LENGTH, "little")
+DRAWS_BYTES: Final = DRAWS * _RANDOM_LENGTH
+_ROWS: Final = [slice(start, start + CODE_LENGTH) for start in range(0, DRAWS * CODE_LENGTH, CODE_LENGTH)]
+_TO_CHARACTERS: Final = bytes(ord(ALPHABET[byte & 31]) for byte in range(256))
+_TO_VALUES: Final = bytes(byte & 31 for byte in range(256))
+_CELL_BYTES: Final = 2
 _PLACES: Final = int.from_bytes(
     b"".join(bytes((place, 0)) for place in range(CODE_LENGTH - 1, PREFIX_LENGTH, -1)), "little"
 )
-_TO_CHARACTERS: Final = bytes(ord(ALPHABET[byte & 31]) for byte in range(256))
+_SUMS: Final = Struct("<" + f"{_CELL_BYTES * (_RANDOM_LENGTH - 1)}xH" * DRAWS)
+"""Reads the last cell of each draw."""
+_CHECKS: Final = (ALPHABET.encode() + bytes(_MODULUS - len(ALPHABET))) * CODE_LENGTH**2
+"""By the sum of position × value, 31 × (1 + … + 15) at the most: the check character; zero where there is none."""
 
 
 def new_codes(prefix: str, random: bytes) -> list[str]:
@@ -74,15 +80,17 @@ def new_codes(prefix: str, random: bytes) -> list[str]:
     of each draw's last character the sum of place × value of that draw: cells meet as in a product of polynomials. No
     cell runs over into the next, because the largest sum is 31 × (4 + … + 15) = 3,534.
     """
-    values = int.from_bytes(random, "little") & _VALUES_ONLY
-    text = values.to_bytes(DRAWS_BYTES, "little")[::2].translate(_TO_CHARACTERS).decode()
-    sums = (values * _PLACES).to_bytes(DRAWS_BYTES + _DRAW_BYTES, "little")
-    ahead, last, codes = _weighted(prefix), 2 * (_RANDOM_LENGTH - 1), []
-    for start, low, high in zip(_STARTS, sums[last::_DRAW_BYTES], sums[last + 1 :: _DRAW_BYTES], strict=False):
-        check = (ahead + low + 256 * high) % _MODULUS
-        if check < len(ALPHABET):
-            codes.append(f"{prefix}{text[start : start + _RANDOM_LENGTH]}{ALPHABET[check]}")
-    return codes
+    cells = bytearray(_CELL_BYTES * DRAWS_BYTES)
+    cells[::_CELL_BYTES] = random.translate(_TO_VALUES)
+    product = int.from_bytes(cells, "little") * _PLACES
+    sums = _SUMS.unpack_from(product.to_bytes(len(cells) + _CELL_BYTES * _RANDOM_LENGTH, "little"))
+    checks = bytes(map(_CHECKS[_weighted(prefix) :].__getitem__, sums))
+    characters = random.translate(_TO_CHARACTERS)
+    rows = bytearray(prefix.encode().ljust(CODE_LENGTH) * DRAWS)
+    for place in range(_RANDOM_LENGTH):
+        rows[PREFIX_LENGTH + place :: CODE_LENGTH] = characters[place::_RANDOM_LENGTH]
+    rows[CODE_LENGTH - 1 :: CODE_LENGTH] = checks
+    return [*compress(map(rows.decode().__getitem__, _ROWS), checks)]
 
 
 def is_code(code: str) -> bool:

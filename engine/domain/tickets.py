@@ -108,7 +108,7 @@ def _mac(keyed: "hashlib.blake2b", text: bytes) -> bytes:
     """The MAC as it is sent, by this hash that has read its key and nothing else."""
     mac = keyed.copy()
     mac.update(text)
-    return binascii.b2a_base64(mac.digest(), newline=False).translate(_TO_URL)[:_MAC_LENGTH]
+    return binascii.b2a_base64(mac.digest()).translate(_TO_URL)[:_MAC_LENGTH]  # without its padding, and newline
 
 
 _TO_URL = bytes.maketrans(b"+/", b"-_")

@@ -102,7 +102,7 @@ class Doorkeeper:
 
     def too_often(self, caller: Caller | Ticket) -> Problem | None:
         """`too_many_requests`, where it is. Asked once for each request, when it is settled who asks."""
-        return self._rates.user(_account_of(caller))
+        return self._rates.user(caller.account if type(caller) is Ticket else _account_of(caller))
 
     def answered(self, caller: Caller | Ticket, answer: Answer) -> None:
         """What came of it: replays, and refusals that are no fault of who asks, hardly count (`rates.GENTLE`)."""

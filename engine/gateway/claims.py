@@ -8,9 +8,6 @@ task for each request; `begin` takes them at once and is called back by the desk
 future each.
 """
 
-from collections.abc import Generator
-from typing import Final
-
 import structlog
 from msgspec.structs import replace
 
@@ -33,15 +30,11 @@ from engine.gateway.waves import check_ticket, find_wave, offer_numbers
 
 log = structlog.get_logger(__name__)
 
-_UNKNOWN_WAVE: Final = Problem("unknown_wave")
-_Steps = Generator[str, None, None]
-"""Yields the ids of waves that are not on the board; goes on when the visit has what `find_wave` has found."""
-
 
 class _Visit(Waiting):
     """One claim on its way: through the steps, and then at its desk."""
 
-    __slots__ = ("body", "caller", "endpoint", "found", "heading", "laps", "listener", "live", "refusal", "wave")
+    __slots__ = ("body", "caller", "endpoint", "found", "heading", "laps", "listener", "live", "own", "refusal", "wave")
 
     def __init__(
         self,
@@ -61,9 +54,11 @@ class _Visit(Waiting):
         self.listener = listener
         self.caller: Caller | Ticket | None = None
         """Who asks, once that is known and may be heard."""
+        self.own: LiveWave | Problem | None = None
+        """The wave that a ticket was held against."""
         self.live: LiveWave | None = None
-        self.found: LiveWave | Problem = _UNKNOWN_WAVE
-        """The wave that the steps have wanted last."""
+        self.found: LiveWave | Problem | None = None
+        """The wave that the steps have wanted last, until they have taken it."""
         self.refusal: Problem | None = None
 
     def lap(self, step: str) -> None:
@@ -104,17 +99,15 @@ class ClaimEndpoint:
         gone: CancelledError then, and where the claim was not sent to the hot store yet, it never is.
         """
         visit = _Visit(self, wave, heading, body, self._laps.next(heading))
-        steps = self._steps(visit)
-        answer = await self._looked_up(visit, steps, next(steps, None), presence)
+        answer = await self._looked_up(visit, self._steps(visit), presence)
         return replace(answer, close=True) if isinstance(body, Problem) else answer
 
     def begin(self, wave: str, heading: Heading, body: bytes, presence: Presence, listener: Listener) -> None:
         """As `answer`, told to the listener, perhaps before this returns; no task waits for it, mostly."""
         visit = _Visit(self, wave, heading, body, self._laps.next(heading), listener)
-        steps = self._steps(visit)
-        wanted = next(steps, None)
+        wanted = self._steps(visit)
         if wanted is not None:
-            self._aside.wait_for(self._looked_up(visit, steps, wanted, presence), heading, listener)
+            self._aside.wait_for(self._looked_up(visit, wanted, presence), heading, listener)
         elif visit.live is None:
             listener.answered(self._refused(visit))
         elif not self._desks.ask(visit.live, visit, presence):
@@ -136,11 +129,11 @@ class ClaimEndpoint:
             answer = _not_known(heading)
         listener.answered(self._ended(visit, answer))
 
-    async def _looked_up(self, visit: _Visit, steps: _Steps, wanted: str | None, presence: Presence | None) -> Answer:
-        """The answer behind these steps, which have got as far as to want that wave."""
+    async def _looked_up(self, visit: _Visit, wanted: str | None, presence: Presence | None) -> Answer:
+        """The answer behind the steps, which have got as far as to want that wave."""
         while wanted is not None:
             visit.found = await find_wave(self._board, wanted)
-            wanted = next(steps, None)
+            wanted = self._steps(visit)
         return self._refused(visit) if visit.live is None else await self._asked(visit, visit.live, presence)
 
     async def _asked(self, visit: _Visit, live: LiveWave, presence: Presence | None) -> Answer:
@@ -172,16 +165,24 @@ class ClaimEndpoint:
             visit.laps.ended(step)
         return answer
 
-    def _steps(self, visit: _Visit) -> _Steps:
-        """All that comes before the desk. Behind it the visit has `live` and `ask`, or else `refusal`."""
-        body = visit.body
-        caller = self._caller(visit.heading, body)
-        own: LiveWave | Problem | None = None
-        if isinstance(caller, Ticket):
-            own = self._board.wave(caller.wave)
+    def _steps(self, visit: _Visit) -> str | None:
+        """All that comes before the desk. Behind it the visit has `live` and `ask`, or else `refusal`.
+
+        Or else the id of a wave that is not on the board: to be called again when `found` has what `find_wave` found.
+        """
+        if visit.caller is None:
+            wanted = self._let_in(visit)
+            if wanted is not None or visit.refusal is not None:
+                return wanted
+        return self._read(visit)
+
+    def _let_in(self, visit: _Visit) -> str | None:
+        """Who asks, and how often: `caller` and `own`. Nothing is noted of it before a wave is wanted."""
+        caller, own = self._caller(visit.heading, visit.body), visit.own
+        if type(caller) is Ticket:
+            own, visit.found = visit.found or self._board.wave(caller.wave), None
             if own is None:
-                yield caller.wave
-                own = visit.found
+                return caller.wave
             caller = check_ticket(own, caller, visit.wave) or caller
         if type(caller) is not Problem:
             caller = self._doorkeeper.too_often(caller) or caller
@@ -189,36 +190,33 @@ class ClaimEndpoint:
             visit.laps.done("authenticate")
         if type(caller) is Problem:
             visit.refusal = caller
-            return
-        visit.caller = caller
-        asked = body if type(body) is Problem else read_claim_body(body)
-        # A ticket is for the wave that is asked for, or would have been refused.
-        live: LiveWave | Problem | None = own if isinstance(own, LiveWave) else self._board.wave(visit.wave)
-        if live is None and type(asked) is not Problem:
-            yield visit.wave
-            live = visit.found
-        self._end_steps(visit, caller, own, asked, live or _UNKNOWN_WAVE)
+        else:
+            visit.caller, visit.own = caller, own
+        return None
 
-    def _end_steps(
-        self,
-        visit: _Visit,
-        caller: Caller | Ticket,
-        own: LiveWave | Problem | None,
-        asked: ClaimBody | Problem,
-        live: LiveWave | Problem,
-    ) -> None:
+    def _read(self, visit: _Visit) -> str | None:
+        """What is asked, in which wave and for which offers."""
+        body, own, caller = visit.body, visit.own, visit.caller
+        assert caller is not None
+        asked = body if type(body) is Problem else read_claim_body(body)
         if type(asked) is Problem:
             visit.refusal = asked
-        elif type(live) is Problem:
+            return None
+        # A ticket is for the wave that is asked for, or would have been refused.
+        live: LiveWave | Problem | None = own if type(own) is LiveWave else visit.found or self._board.wave(visit.wave)
+        if live is None:
+            return visit.wave
+        if type(live) is Problem:
             visit.refusal = live
+            return None
+        ask = _ask(caller, own, live, asked)
+        if type(ask) is Problem:
+            visit.refusal = ask
         else:
-            ask = _ask(caller, own, live, asked)
-            if type(ask) is Problem:
-                visit.refusal = ask
-            else:
-                visit.live, visit.ask = live, ask
-                if visit.laps is not None:
-                    visit.laps.done("read")
+            visit.live, visit.ask = live, ask
+            if visit.laps is not None:
+                visit.laps.done("read")
+        return None
 
     def _caller(self, heading: Heading, body: bytes | Problem) -> Caller | Ticket | Problem:
         if heading.content_type == JSON_TYPE and not heading.content_encoding and isinstance(body, bytes):
@@ -229,7 +227,7 @@ class ClaimEndpoint:
 def _ask(caller: Caller | Ticket, own: LiveWave | Problem | None, live: LiveWave, asked: ClaimBody) -> Ask | Problem:
     """What to ask the desk for, or why not. `own` is the wave that a ticket was held against."""
     # Where that is this very picture of the wave, the ticket says all that there is to say of its bearer.
-    asker = caller if isinstance(caller, Ticket) and own is live else asker_in(live, caller)
+    asker = caller if type(caller) is Ticket and own is live else asker_in(live, caller)
     if type(asker) is Problem:
         return asker
     if asked.request_no > 1 and asked.request_no > live.catalogue.claims_per_wave_max:

@@ -23,10 +23,13 @@ TEMPLATES_MAX: Final = 10_000
 
 _encode = msgspec.json.Encoder().encode
 _Key = tuple[int, int, int, int]
+_CLAIMED_AT: Final = b"\0claimed"
+_EXPIRES_AT: Final = b"\0expires"
+"""No JSON has such a byte."""
 
 
 class _Template(Frozen):
-    """The parts of a printed claim that do not change, with `%` where the rest goes."""
+    """The parts of a printed claim that do not change, with `%` where the rest goes, and marks for the instants."""
 
     claim: bytes
     timezone: str
@@ -48,7 +51,7 @@ class ClaimPrinter:
         self._templates: dict[_Key, _Template] = {}
         self._last_template: _Template | None = None
         self._last_ms = 0
-        self._last_instants = (b"", b"")
+        self._last_dated = b""
 
     async def claim(self, catalogue: Catalogue, claim: Claim) -> bytes:
         """The `claim` object of answers."""
@@ -68,31 +71,14 @@ class ClaimPrinter:
     def claim_at_hand(self, catalogue: Catalogue, claim: Claim) -> bytes:
         """The same as `claim`, by this catalogue. Raises LookupError where the claim is newer."""
         template = self._template(catalogue, claim)
-        claimed_at, expires_at = self._instants(template, claim)
-        return template.claim % (
-            claim_id(claim.code).encode(),
-            claim.sequence,
-            claimed_at,
-            claim.code.encode(),
-            claimed_at,
-            expires_at,
-        )
+        return self._dated(template, claim) % (claim_id(claim.code).encode(), claim.sequence, claim.code.encode())
 
-    def _instants(self, template: _Template, claim: Claim) -> tuple[bytes, bytes]:
-        """When it was claimed and when it expires: the same for a batch, mostly."""
-        if template is self._last_template and claim.claimed_at_ms == self._last_ms:
-            return self._last_instants
-        self._last_template, self._last_ms = template, claim.claimed_at_ms
-        self._last_instants = self._new_instants(template, claim)
-        return self._last_instants
-
-    def _new_instants(self, template: _Template, claim: Claim) -> tuple[bytes, bytes]:
-        claimed_at = rfc3339(claim.claimed_at_ms, template.timezone)
-        expires_at = template.expires_at
-        if expires_at is None:
-            end_ms = period(template.promise, template.day, claim.claimed_at_ms).expires_at_ms
-            expires_at = rfc3339(end_ms, template.timezone)
-        return claimed_at.encode(), expires_at.encode()
+    def _dated(self, template: _Template, claim: Claim) -> bytes:
+        """The template with when it was claimed and when it expires: the same for a batch, mostly."""
+        if template is not self._last_template or claim.claimed_at_ms != self._last_ms:
+            self._last_template, self._last_ms = template, claim.claimed_at_ms
+            self._last_dated = _date(template, claim)
+        return self._last_dated
 
     def _template(self, catalogue: Catalogue, claim: Claim) -> _Template:
         key = (catalogue.campaign_no, claim.wave_no, claim.offer_no, claim.terms_version)
@@ -102,6 +88,15 @@ class ClaimPrinter:
                 self._templates.clear()
             template = self._templates[key] = _make_template(catalogue, claim)
         return template
+
+
+def _date(template: _Template, claim: Claim) -> bytes:
+    claimed_at = rfc3339(claim.claimed_at_ms, template.timezone)
+    expires_at = template.expires_at
+    if expires_at is None:
+        end_ms = period(template.promise, template.day, claim.claimed_at_ms).expires_at_ms
+        expires_at = rfc3339(end_ms, template.timezone)
+    return template.claim.replace(_CLAIMED_AT, claimed_at.encode()).replace(_EXPIRES_AT, expires_at.encode())
 
 
 def _make_template(catalogue: Catalogue, claim: Claim) -> _Template:
@@ -116,11 +111,13 @@ def _make_template(catalogue: Catalogue, claim: Claim) -> _Template:
     frozen = {"terms": {"version": terms.version, "hash": terms.hash}}
     fixed = promise.validity.days_after_claim is None
     end_ms = period(promise, wave.day, claim.claimed_at_ms).expires_at_ms
-    voucher = b'{"code":"%s","valid_from":"%s","expires_at":"%s"'
+    voucher = b'{"code":"%s","valid_from":"' + _CLAIMED_AT + b'","expires_at":"' + _EXPIRES_AT + b'"'
     return _Template(
         claim=b'{"id":"%s",'
         + _members(head | shown | frozen)
-        + b',"sequence":%d,"claimed_at":"%s","vouchers":['
+        + b',"sequence":%d,"claimed_at":"'
+        + _CLAIMED_AT
+        + b'","vouchers":['
         + voucher
         + b"}]}",
         timezone=promise.timezone,

@@ -71,7 +71,9 @@ class Buckets:
         known_s = buckets.get(name)
         if known_s is None:  # as nearly all of a crowd
             buckets[name] = now_s + self._token_s
-            self._came_in(now_s)
+            self._new += 1
+            if self._new >= _SWEPT_AT_ONCE or len(buckets) > self._buckets_max:
+                self._sweep(now_s)
             return 0.0
         full_at_s = (known_s if known_s > now_s else now_s) + self._token_s
         if full_at_s - now_s > self._deepest_s:
@@ -98,7 +100,8 @@ class Buckets:
         full_at_s = (now_s if known_s is None or known_s < now_s else known_s) + self._token_s
         self._full_at_s[name] = min(full_at_s, now_s + self._deepest_s - self._token_s + debt_s_max)
         if known_s is None:
-            self._came_in(now_s)
+            self._new += 1
+            self._sweep(now_s)
         else:
             self._full_at_s.move_to_end(name)
 
@@ -112,16 +115,12 @@ class Buckets:
         """Set the gauge of this process."""
         self._size.set(len(self._full_at_s))
 
-    def _came_in(self, now_s: float) -> None:
-        """One more is kept: for each two that are full may go, so that what is kept shrinks, and one has to where there
-        is no room.
+    def _sweep(self, now_s: float) -> None:
+        """For each that came in two that are full may go, so that what is kept shrinks; without room, one has to.
 
         The front is who took longest ago: after burst / per_second seconds that one is full.
         """
-        self._new += 1
         buckets = self._full_at_s
-        if self._new < _SWEPT_AT_ONCE and len(buckets) <= self._buckets_max:
-            return
         new, self._new = self._new, 0
         for _ in range(2 * new):
             oldest = next(iter(buckets))
@@ -142,11 +141,8 @@ class Rates:
 
         self._users = buckets("user", settings.user_requests_per_second, settings.user_requests_burst)
         self._addresses = buckets("address", settings.address_requests_per_second, settings.address_requests_burst)
-
-    @property
-    def counts_addresses(self) -> bool:
+        self.counts_addresses = self._addresses is not None
         """Whether addresses are limited at all; off by default, since a carrier's users share a few of them."""
-        return self._addresses is not None
 
     def user(self, account: str) -> Problem | None:
         """`too_many_requests` where this account has no token left; else one is taken."""

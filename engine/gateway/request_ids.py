@@ -16,4 +16,4 @@ _next: Final = itertools.count(1).__next__
 
 def request_id_of(sent: str) -> str:
     """The client's `X-Request-Id` where it is plain, else a new name: unique, and not worth guessing."""
-    return sent if sent and _PLAIN.fullmatch(sent) else f"{_PROCESS}-{_next():x}"
+    return sent if sent and _PLAIN.fullmatch(sent) else f"{_PROCESS}-{_next()}"

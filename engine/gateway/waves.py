@@ -1,5 +1,7 @@
 """Finding the wave and the offers that a request names."""
 
+from typing import Final
+
 from engine.claiming.board import LiveCampaign, LiveWave
 from engine.domain.quoting import presentable
 from engine.domain.tickets import Ticket
@@ -56,7 +58,9 @@ def check_ticket(own: LiveWave | Problem, ticket: Ticket, wave: str) -> Problem 
 
 def offer_numbers(live: LiveWave, offers: tuple[str, ...]) -> tuple[int, ...] | Problem:
     """The numbers of these offers, in their order; all of them have to be in the wave."""
-    known = _offers_of(live)
+    of, known = _offers.get(live.wave.id, _NONE)
+    if of is not live:
+        known = _look_up_offers(live)
     numbers = (known.get(offers[0], -1),) if len(offers) == 1 else tuple([known.get(offer, -1) for offer in offers])
     if -1 in numbers:
         unknown = presentable(offers[numbers.index(-1)])
@@ -64,16 +68,15 @@ def offer_numbers(live: LiveWave, offers: tuple[str, ...]) -> tuple[int, ...] | 
     return numbers
 
 
-_offers: dict[str, tuple[LiveWave, dict[str, int]]] = {}
+_NONE: Final[tuple[LiveWave | None, dict[str, int]]] = (None, {})
+_offers: Final[dict[str, tuple[LiveWave | None, dict[str, int]]]] = {}
+"""By their wave's id: numbers of offers by id, made once for each reading of the board."""
 
 
-def _offers_of(live: LiveWave) -> dict[str, int]:
-    """Numbers of the wave's offers by id, made once for each reading of the board."""
-    of, numbers = _offers.get(live.wave.id, (None, {}))
-    if of is not live:
-        if len(_offers) >= _WAVES_KEPT_MAX:
-            _offers.clear()
-        stock = live.wave.stock
-        numbers = {offer.id: offer.no for offer in live.catalogue.offers if offer.no in stock}
-        _offers[live.wave.id] = live, numbers
+def _look_up_offers(live: LiveWave) -> dict[str, int]:
+    if len(_offers) >= _WAVES_KEPT_MAX:
+        _offers.clear()
+    stock = live.wave.stock
+    numbers = {offer.id: offer.no for offer in live.catalogue.offers if offer.no in stock}
+    _offers[live.wave.id] = live, numbers
     return numbers

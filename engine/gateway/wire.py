@@ -12,8 +12,8 @@ _HEADS_KEPT_MAX: Final = 1_024
 """Heads are alike but for what names a request and an instant; of pages there is one for each reading of the board."""
 
 _NOT_MODIFIED: Final = int(HTTPStatus.NOT_MODIFIED)
-_NONE: Final[tuple[Headers | None, str]] = (None, "")
-_latest_heads: Final[dict[int, tuple[Headers | None, str]]] = {}
+_NONE: Final[tuple[Headers | None, bytes]] = (None, b"")
+_latest_heads: Final[dict[int, tuple[Headers | None, bytes]]] = {}
 """By their status, with the headers that they are made of: mostly the same object again, and telling that takes no look
 into it."""
 
@@ -27,19 +27,18 @@ def as_bytes(status: int, headers: Headers, request_id: str, body: bytes, *, is_
     if known is not headers:
         head = _head(status, headers)
         _latest_heads[status] = headers, head
-    length = "" if status == _NOT_MODIFIED else f"\r\nContent-Length: {len(body)}"
-    last = "\r\nConnection: close" if is_last else ""
-    return (
-        f"{head}X-Request-Id: {request_id}{length}\r\nDate: {_date(int(time()))}{last}\r\n\r\n".encode("latin-1") + body
-    )
+    length = b"" if status == _NOT_MODIFIED else b"\r\nContent-Length: %d" % len(body)
+    end = b"\r\nConnection: close\r\n\r\n" if is_last else b"\r\n\r\n"
+    return b"".join((head, request_id.encode(), length, _date(int(time())), end, body))
 
 
 @lru_cache(maxsize=_HEADS_KEPT_MAX)
-def _head(status: int, headers: Headers) -> str:
+def _head(status: int, headers: Headers) -> bytes:
+    """All before the request's name."""
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers)
-    return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n{lines}"
+    return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n{lines}X-Request-Id: ".encode("latin-1")
 
 
 @lru_cache(maxsize=2)
-def _date(second: int) -> str:
-    return formatdate(second, usegmt=True)
+def _date(second: int) -> bytes:
+    return f"\r\nDate: {formatdate(second, usegmt=True)}".encode()

@@ -56,15 +56,14 @@ def _packed(asks: Sequence[tuple[Ask, str]], not_after_ms: int, lag_max: int) ->
     places: dict[tuple[int, int, str, tuple[int, ...]], int] = {}
     runs: list[int] = []
     claimants, codes = [], []
-    place_before = 0
+    what_before = None
     for ask, code in asks:
         what = (ask.wave_no, ask.request_no, ask.broken_rule, ask.offers)
-        place = places.setdefault(what, len(places) + 1)
-        if place == place_before:
+        if what == what_before:
             runs[-1] += 1
         else:
-            runs += (place, 1)
-            place_before = place
+            runs += (places.setdefault(what, len(places) + 1), 1)
+            what_before = what
         claimants.append(ask.claimant)
         codes.append(code if ask.account == ask.claimant else f"{code},{ask.account}")
     told = [(str(wave), str(request), rule, [str(each) for each in offers]) for wave, request, rule, offers in places]
@@ -91,9 +90,7 @@ def _batch(packed: bytes, asks: Sequence[tuple[Ask, str]], epoch: int) -> Batch:
         some = asks[len(outcomes) : len(outcomes) + count]
         kind = _kind(texts[place - 1], some[0][0].claimant)
         if isinstance(kind, _Grant):
-            grants = enumerate(some, start=sequence)
-            unit_ahead = next(first_units) - sequence
-            outcomes += [Claimed(_claim(ask, code, kind, epoch, no, no + unit_ahead)) for no, (ask, code) in grants]
+            outcomes += _granted(some, kind, epoch, sequence, next(first_units))
             sequence += count
         elif isinstance(kind, Claim):
             # Our own code: this batch was sent before and its reply was lost. For the user it is the first answer.
@@ -103,21 +100,29 @@ def _batch(packed: bytes, asks: Sequence[tuple[Ask, str]], epoch: int) -> Batch:
     return Batch(now_ms, last, outcomes)
 
 
-def _claim(ask: Ask, code: str, grant: _Grant, epoch: int, sequence: int, unit: int) -> Claim:
-    return Claim(  # by place: names cost three times as much, and this is done for every claim
-        ask.wave_no,
-        grant.offer_no,
-        ask.request_no,
-        epoch,
-        sequence,
-        unit,
-        grant.nth,
-        grant.terms_version,
-        grant.claimed_at_ms,
-        code,
-        ask.claimant,
-        ask.account,
-    )
+def _granted(some: Sequence[tuple[Ask, str]], grant: _Grant, epoch: int, sequence: int, unit: int) -> list[Claimed]:
+    """The claims of these, numbered from `sequence` and `unit` on."""
+    ahead, offer_no, nth = unit - sequence, grant.offer_no, grant.nth
+    terms_version, at_ms = grant.terms_version, grant.claimed_at_ms
+    return [
+        Claimed(
+            Claim(  # by place: names cost three times as much, and this is done for every claim
+                ask.wave_no,
+                offer_no,
+                ask.request_no,
+                epoch,
+                no,
+                no + ahead,
+                nth,
+                terms_version,
+                at_ms,
+                code,
+                ask.claimant,
+                ask.account,
+            )
+        )
+        for no, (ask, code) in enumerate(some, start=sequence)
+    ]
 
 
 def _kind(text: str, claimant: str) -> _Grant | Claim | Refused | Late:

@@ -30,9 +30,6 @@ _GET: Final = b"GET /v1/waves/"
 _TILL: Final = b"POST /v1/merchant/"
 _POST_PATH: Final = len("POST ")
 _GET_PATH: Final = len("GET ")
-_PATH: Final = len("/v1/waves/")
-_CLAIMS: Final = b"/claims"
-_TICKETS: Final = b"/tickets"
 
 
 class Asker(Listener, Protocol):
@@ -73,34 +70,29 @@ class Lane:
         """Whether this is a request for the lane; the asker hears of it then, perhaps before this returns."""
         head, authorization, body = plain
         try:
-            if head.method == "POST":
-                return self._take_post(asker, head, authorization, body)
-            return self._take_page(asker, head, authorization, body)
+            if head.ask == "claim":
+                return self._take_claim(asker, head, authorization, body)
+            if head.ask == "ticket":
+                return self._take_ticket(asker, head, authorization, body)
+            if head.ask == "page":
+                return self._take_page(asker, head, authorization, body)
+            return head.ask == "till" and self._take_till(asker, head, authorization, body)
         except Exception:  # the application will meet the same, and knows what to say
             log.exception("request was not taken")
             asker.left()
             return False
 
-    def _take_post(self, asker: Asker, head: Head, authorization: str, body: bytes) -> bool:
-        if head.target.startswith(_TILL[_POST_PATH:]):
-            return self._take_till(asker, head, authorization, body)
-        if len(body) > self._body_bytes_max:
-            return False
-        target = head.target
-        if not target.endswith(_CLAIMS):
-            return target.endswith(_TICKETS) and self._take_ticket(asker, head, authorization)
-        wave = target[_PATH : -len(_CLAIMS)].decode()
-        if self._board.wave(wave) is None:
+    def _take_claim(self, asker: Asker, head: Head, authorization: str, body: bytes) -> bool:
+        if len(body) > self._body_bytes_max or self._board.wave(head.wave) is None:
             return False
         heading = _heading_of(head, authorization, asker.address, "POST", "/v1/waves/{wave}/claims")
-        if self._is_refused(asker, head, "claim", heading):
-            return True
-        asker.begun("claim", heading, self._load)
-        self._claims.begin(wave, heading, body, asker.presence, asker)
+        if not self._is_refused(asker, head, "claim", heading):
+            asker.begun("claim", heading, self._load)
+            self._claims.begin(head.wave, heading, body, asker.presence, asker)
         return True
 
-    def _take_ticket(self, asker: Asker, head: Head, authorization: str) -> bool:
-        live = self._board.wave(head.target[_PATH : -len(_TICKETS)].decode())
+    def _take_ticket(self, asker: Asker, head: Head, authorization: str, body: bytes) -> bool:
+        live = None if len(body) > self._body_bytes_max else self._board.wave(head.wave)
         if live is None:
             return False
         heading = _heading_of(head, authorization, asker.address, "POST", "/v1/waves/{wave}/tickets")
@@ -123,7 +115,7 @@ class Lane:
         return True
 
     def _take_page(self, asker: Asker, head: Head, authorization: str, body: bytes) -> bool:
-        live = None if body else self._board.wave(head.target[_PATH:].decode())
+        live = None if body else self._board.wave(head.wave)
         if live is None:
             return False
         heading = _heading_of(head, authorization, asker.address, "GET", "/v1/waves/{wave}")

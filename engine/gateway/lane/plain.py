@@ -33,7 +33,10 @@ _HEAD_BYTES_MAX: Final = 1_024
 """Heads that are remembered, and how long each of them may be: a megabyte at most. An app has one for each version of
 it and of its phones; past the bound all are forgotten, and read again."""
 _NAMES: Final = (b"\r\nAuthorization: ", b"\r\nauthorization: ")
-_VISIBLE: Final = bytes(range(0x20, 0x7F))
+_VISIBLE: Final = bytes(byte if 0x20 <= byte < 0x7F else ord("?") for byte in range(256))
+"""Translates to the same where all is visible."""
+_TILLS: Final = b"/v1/merchant/"
+_WAVES: Final = b"/v1/waves/"
 _OWN: Final = frozenset({"x-request-id", "traceparent"})
 """Headers that are another one in each request: remembering such a head is of no use."""
 
@@ -41,8 +44,10 @@ _OWN: Final = frozenset({"x-request-id", "traceparent"})
 class Head(Frozen):
     """What a head says, but for `Authorization`."""
 
-    method: str
     target: bytes
+    ask: str
+    """`claim`, `ticket` or `page`, of `wave`; `till`; or nothing that the lane answers."""
+    wave: str
     headers: dict[str, str]
     """By their names in small letters."""
     body_bytes: int
@@ -92,7 +97,7 @@ class PlainReader:
             if not name:
                 return head, "", body
             # Of the form that one had when this head was read: visible characters, with blanks between them alone.
-            if sent and not sent.translate(None, _VISIBLE) and sent.strip() == sent:
+            if sent and sent.translate(_VISIBLE) == sent and sent.strip() == sent:
                 return head, sent.decode(), body
         plain = self._read_all(data, target_at)
         if plain is not None and plain[1:] == (sent.decode("latin-1"), body):  # these are its parts, then
@@ -146,8 +151,8 @@ class PlainReader:
         if headers.get("content-length", "0") != str(len(body)):
             return None  # more of it is to come
         authorization = headers.pop("authorization", "")
-        method = data[: target_at - 1].decode()
-        return Head(method, target, headers, len(body), _heading_of(headers)), authorization, body
+        ask, wave = _ask_of(data[: target_at - 1], target)
+        return Head(target, ask, wave, headers, len(body), _heading_of(headers)), authorization, body
 
     def _meet(self, spelt: bytes) -> str:
         if len(self._names) >= _SPELLINGS_MAX:
@@ -168,6 +173,21 @@ def _heading_of(headers: dict[str, str]) -> Heading:
         traceparent=get("traceparent", ""),
         request_id=get("x-request-id", ""),
     )
+
+
+def _ask_of(method: bytes, target: bytes) -> tuple[str, str]:
+    """What is asked for, and the wave that it is asked of, if any."""
+    if target.startswith(_TILLS):
+        return ("till" if method == b"POST" else ""), ""
+    if not target.startswith(_WAVES):
+        return "", ""
+    wave = target[len(_WAVES) :].decode()
+    if method == b"GET":
+        return "page", wave
+    for ask, end in (("claim", "/claims"), ("ticket", "/tickets")):
+        if wave.endswith(end):
+            return ask, wave.removesuffix(end)
+    return "", ""
 
 
 def _parted(data: bytes) -> tuple[bytes, bytes, bytes, bytes, bytes] | None:
