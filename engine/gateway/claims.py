@@ -58,7 +58,7 @@ class _Visit(Waiting):
         """The wave that a ticket was held against."""
         self.live: LiveWave | None = None
         self.found: LiveWave | Problem | None = None
-        """The wave that the steps have wanted last, until they have taken it."""
+        """The wave that the steps have wanted."""
         self.refusal: Problem | None = None
 
     def lap(self, step: str) -> None:
@@ -180,7 +180,7 @@ class ClaimEndpoint:
         """Who asks, and how often: `caller` and `own`. Nothing is noted of it before a wave is wanted."""
         caller, own = self._caller(visit.heading, visit.body), visit.own
         if type(caller) is Ticket:
-            own, visit.found = visit.found or self._board.wave(caller.wave), None
+            own = visit.found or self._board.wave(caller.wave)
             if own is None:
                 return caller.wave
             caller = check_ticket(own, caller, visit.wave) or caller

@@ -5,6 +5,7 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 
+@lru_cache(maxsize=1_024)  # whoever comes too late is told the same one
 def rfc3339(at_ms: int, timezone: str) -> str:
     """Unix milliseconds as `2021-09-17T20:00:00.125+08:00`."""
     second, millisecond = divmod(at_ms, 1000)

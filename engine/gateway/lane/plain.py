@@ -176,9 +176,9 @@ def _heading_of(headers: dict[str, str]) -> Heading:
 
 
 def _ask_of(method: bytes, target: bytes) -> tuple[str, str]:
-    """What is asked for, and the wave that it is asked of, if any."""
+    """What is asked for, and the wave that it is asked of, if any; `Lane.read` says what comes here."""
     if target.startswith(_TILLS):
-        return ("till" if method == b"POST" else ""), ""
+        return "till", ""
     if not target.startswith(_WAVES):
         return "", ""
     wave = target[len(_WAVES) :].decode()
