@@ -6,7 +6,8 @@
     outcome_unknown, none   it is there or not, but once, and asking again has told which
 
 What may be lost is told by the faults: a level of `ack` that does not survive one may lose what was acknowledged after
-the point to which that fault went back, and nothing else.
+the point to which that fault went back, and nothing else. A gateway that a fault has left behind at a store which is
+gone afterwards speaks for that store alone: it may tell of what is lost, and refuse what others have granted.
 """
 
 from collections import Counter, defaultdict
@@ -30,6 +31,15 @@ class Loss:
 
     fault: str
     survives: str
+    since_s: float
+    until_s: float
+
+
+@dataclass(frozen=True)
+class Apart:
+    """A gateway that spoke to another store than the rest, from when to when."""
+
+    gateway: str
     since_s: float
     until_s: float
 
@@ -76,8 +86,10 @@ class Auditor:
         opens_s: float,
         *,
         clocks_agree: bool,
+        apart: Sequence[Apart] = (),
     ) -> None:
         """`opens_s`: the first opening, on the clock of the book."""
+        self._apart = apart
         self._plan = plan
         self._book = book
         self._ledger = ledger
@@ -175,13 +187,22 @@ class Auditor:
             if not kept:
                 continue
             code, claim = entry.answer.code, entry.answer.claim
+            is_apart = self._was_apart(entry.request.gateway, entry.sent_s, entry.answered_s)
             if code in NOT_DECIDED or code in UNKNOWN:
                 continue
             if code not in CLAIMED:
-                if kept[-1] and kept[-1].offer in entry.request.offers:
+                if kept[-1] and kept[-1].offer in entry.request.offers and not is_apart:
                     self.judgement.wrong("P5", f"{kept[-1].id} was held, and {code} was answered", key.account)
+            elif is_apart and claim is not None and claim.code in self._lost:
+                continue
             elif claim is None or claim.code != kept[-1].code or claim.id != kept[-1].id:
                 self.judgement.wrong("P5", f"{kept[-1].id} was held, and another one was answered", key.account)
+
+    def _was_apart(self, gateway: str, sent_s: float, answered_s: float) -> bool:
+        """Whether that gateway may have answered this from a store of its own."""
+        return any(
+            each.gateway == gateway and each.since_s <= answered_s and sent_s <= each.until_s for each in self._apart
+        )
 
     # P9: refusals are true
 
@@ -257,9 +278,10 @@ class Auditor:
     def _lists(self) -> None:
         for listed in self._book.listed:
             codes = {claim.code for claim in listed.claims}
+            is_apart = self._was_apart(listed.gateway, listed.sent_s, listed.sent_s)
             for entry in self._book.of[listed.account]:
                 claim = entry.answer.claim
-                if not entry.answer.is_acknowledged or claim is None or entry.answered_s >= listed.sent_s:
+                if is_apart or not entry.answer.is_acknowledged or claim is None or entry.answered_s >= listed.sent_s:
                     continue
                 if claim.code not in codes | self._lost:
                     self.judgement.wrong("P3", f"{claim.id} is missing on the list of one's own", listed.account)

@@ -102,6 +102,7 @@ class Listed:
     account: str
     sent_s: float
     claims: tuple[Held, ...]
+    gateway: str
 
 
 @dataclass(slots=True)

@@ -130,11 +130,11 @@ class Crowd:
         return f"Ticket {ticket}" if ticket else ""
 
     async def _look(self, user: User, names: random.Random) -> None:
-        api = self._gateways[names.choice(self._names)]
-        sent_s = time.monotonic()
+        gateway = names.choice(self._names)
+        api, sent_s = self._gateways[gateway], time.monotonic()
         claims = await api.own_claims(api.token(user.account, person=user.person))
         if claims is not None:
-            self._book.listed.append(Listed(user.account, sent_s, claims))
+            self._book.listed.append(Listed(user.account, sent_s, claims, gateway))
 
     async def _ask_until_told(self, request: Request, name: tuple[object, ...], authorization: str = "") -> Answer:
         chance = self._plan.chance("retries", request.key, *name)

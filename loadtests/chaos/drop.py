@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from loadtests.chaos.auditor import Auditor, Judgement, Loss
+from loadtests.chaos.auditor import Apart, Auditor, Judgement, Loss
 from loadtests.chaos.book import Book
 from loadtests.chaos.client import Api
 from loadtests.chaos.crowd import Crowd
@@ -154,8 +154,11 @@ class Drop:
         losses = [
             Loss(each.fault, FAULTS[each.fault].survives, *each.scene.losable) for each in struck if each.scene.losable
         ]
+        apart = [Apart(*each.scene.apart) for each in struck if each.scene.apart]
         agree = not any(FAULTS[each.fault].shifts_clocks for each in struck)
-        auditor = Auditor(self._plan, self._book, ledger, self._servers.ack, losses, opens_s, clocks_agree=agree)
+        auditor = Auditor(
+            self._plan, self._book, ledger, self._servers.ack, losses, opens_s, clocks_agree=agree, apart=apart
+        )
         auditor.set_wall_clock(opens_wall_s)
         judgement = auditor.judge()
         for promise, what in await audit_of(self._servers, self._plan.campaign):

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from loadtests.chaos.auditor import Auditor, Judgement, Loss
+from loadtests.chaos.auditor import Apart, Auditor, Judgement, Loss
 from loadtests.chaos.book import Answer, Book, Entry, Held, Key, Listed, Request
 from loadtests.chaos.ledger import Ledger, Settled, SettledAct
 from loadtests.chaos.workload import PROBE, Plan
@@ -28,9 +28,14 @@ GRANTED = Answer("claimed", HELD, ack="logged")
 
 
 def entry(
-    answer: Answer, sent_s: float, answered_s: float, key: Key = KEY, offers: tuple[str, ...] = ("tea",)
+    answer: Answer,
+    sent_s: float,
+    answered_s: float,
+    key: Key = KEY,
+    offers: tuple[str, ...] = ("tea",),
+    gateway: str = "gateway-1",
 ) -> Entry:
-    return Entry(Request(key, key.account, offers, "gateway-1"), sent_s, (), answered_s, answer)
+    return Entry(Request(key, key.account, offers, gateway), sent_s, (), answered_s, answer)
 
 
 def judged(
@@ -39,6 +44,7 @@ def judged(
     *,
     acts: Sequence[SettledAct] = (),
     losses: Sequence[Loss] = (),
+    apart: Sequence[Apart] = (),
     listed: Sequence[Listed] = (),
     ack: str = "logged",
 ) -> Judgement:
@@ -48,7 +54,8 @@ def judged(
         book.of[each.request.key.account].append(each)
     book.listed.extend(listed)
     stocks = {(WAVE, "tea"): len([1 for claim in claims if claim.wave == WAVE]) or 0}
-    auditor = Auditor(PLAN, book, Ledger(tuple(claims), tuple(acts), stocks), ack, losses, 10.0, clocks_agree=True)
+    kept = Ledger(tuple(claims), tuple(acts), stocks)
+    auditor = Auditor(PLAN, book, kept, ack, losses, 10.0, clocks_agree=True, apart=apart)
     auditor.set_wall_clock(10.0)
     return auditor.judge()
 
@@ -115,6 +122,34 @@ def test_a_held_claim_that_is_refused() -> None:
     assert wrong(judged(entries, [SETTLED])) == ["P5 c-1 was held, and sold_out was answered"]
 
 
+@pytest.mark.parametrize(("until_s", "is_wrong"), [(12.0, False), (11.5, True)])
+def test_a_gateway_that_was_apart(until_s: float, is_wrong: bool) -> None:
+    """What it grants is lost, what others have granted it refuses and does not list: in that time, and only it."""
+    other = replace(GRANTED, claim=replace(HELD, id="c-2", code="CODE2", sequence=6))
+    apart = [entry(other, 12, 12.1), entry(Answer("sold_out"), 12, 12.1)]
+    losses = [Loss("promoted", "replicated", 11.5, 12.5)]
+    judgement = judged(
+        [entry(GRANTED, 11, 11.1, gateway="gateway-2"), *apart],
+        [SETTLED],
+        losses=losses,
+        apart=[Apart("gateway-1", 11.2, until_s)],
+        listed=[Listed("ann", 12.0, (), "gateway-1")],
+    )
+    assert judgement.lost == 1
+    assert wrong(judgement) == is_wrong * [
+        "P5 c-1 was held, and another one was answered",
+        "P5 c-1 was held, and sold_out was answered",
+        "P3 c-1 is missing on the list of one's own",
+    ]
+
+
+def test_a_gateway_that_was_apart_tells_of_no_other_claim() -> None:
+    other = replace(GRANTED, claim=replace(HELD, id="c-2", code="CODE2", sequence=6))
+    apart = [Apart("gateway-1", 11.2, 13)]
+    judgement = judged([entry(GRANTED, 11, 11.1), entry(other, 12, 12.1)], [SETTLED], apart=apart)
+    assert "P5 c-1 was held, and another one was answered" in wrong(judgement)
+
+
 def test_a_claim_that_is_new_twice() -> None:
     assert wrong(judged([entry(GRANTED, 11, 12), entry(GRANTED, 11, 12)], [SETTLED])) == ["P5 c-1 was new 2 times"]
 
@@ -143,7 +178,7 @@ def test_a_claim_in_a_pause() -> None:
 
 
 def test_a_list_of_claims_that_lacks_one() -> None:
-    listed = [Listed("ann", 12.0, ())]
+    listed = [Listed("ann", 12.0, (), "gateway-1")]
     assert wrong(judged([entry(GRANTED, 11, 11.1)], [SETTLED], listed=listed)) == [
         "P3 c-1 is missing on the list of one's own"
     ]

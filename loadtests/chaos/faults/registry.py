@@ -34,6 +34,8 @@ class Scene:
     ended_s: float = float("inf")
     losable: tuple[float, float] | None = None
     """From when to when an acknowledgement may be lost, where the level does not survive this."""
+    apart: tuple[str, float, float] | None = None
+    """A gateway that spoke to another store than the rest, from when to when."""
     notes: list[str] = field(default_factory=list)
 
     async def pause(self, least_s: float, most_s: float) -> None:
@@ -43,6 +45,10 @@ class Scene:
     def may_lose(self, since_s: float) -> None:
         """What was acknowledged from then on until now is gone with what was just broken."""
         self.losable = (min(since_s, self.losable[0]) if self.losable else since_s, time.monotonic())
+
+    def was_apart(self, gateway: str, since_s: float) -> None:
+        """From then on until now this gateway spoke to a store that is gone."""
+        self.apart = gateway, since_s, time.monotonic()
 
 
 @dataclass(frozen=True)

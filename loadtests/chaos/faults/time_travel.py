@@ -96,6 +96,7 @@ async def replica_promoted(scene: Scene) -> None:
     await kill_server(old)
     scene.may_lose(since_s if "writer" in asleep else max(since_s, promoted_s - WRITER_LAG_S))
     servers.lead_to_redis(replica)
+    scene.was_apart(left_behind, promoted_s)
     await servers.crown(replica)
 
 
