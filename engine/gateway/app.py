@@ -23,7 +23,7 @@ from engine.gateway.parts import GatewayParts
 from engine.gateway.problem_pages import problem_index, problem_page
 from engine.gateway.rates import Rates
 from engine.gateway.refusals import Problem, refuse
-from engine.gateway.requests import TOO_LARGE, expect_within, heading_of, read_body, response_of
+from engine.gateway.requests import TOO_LARGE, announces_more, expect_within, heading_of, read_body, response_of
 from engine.gateway.sending import Sender
 from engine.telemetry import METRICS_TYPE, metrics_text
 
@@ -126,7 +126,7 @@ class _Handlers:
 
     async def ticket(self, request: web.Request) -> web.Response:
         heading = heading_of(request)
-        if (request.content_length or 0) > self._settings.body_bytes_max:
+        if announces_more(request, self._settings.body_bytes_max):
             return self._respond("ticket", request, refuse(TOO_LARGE, heading.accept_language))
         return self._respond("ticket", request, await self._tickets.answer(request.match_info["wave"], heading))
 
@@ -150,7 +150,7 @@ class _Handlers:
 
     async def open_code_page(self, request: web.Request) -> web.Response:
         heading = heading_of(request)
-        if (request.content_length or 0) > self._settings.body_bytes_max:
+        if announces_more(request, self._settings.body_bytes_max):
             return self._respond("own", request, refuse(TOO_LARGE, heading.accept_language))
         return self._respond("own", request, await self._cards.open_page(request.match_info["code"], heading))
 

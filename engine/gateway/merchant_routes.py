@@ -17,7 +17,7 @@ from engine.gateway.load import Load
 from engine.gateway.locks import LockEndpoint
 from engine.gateway.parts import GatewayParts
 from engine.gateway.refusals import Problem, refuse
-from engine.gateway.requests import TOO_LARGE, expect_within, heading_of, read_body, response_of
+from engine.gateway.requests import TOO_LARGE, announces_more, expect_within, heading_of, read_body, response_of
 from engine.gateway.reversals import ReversalEndpoint
 from engine.gateway.sending import Sender
 from engine.gateway.statements import StatementEndpoint
@@ -93,8 +93,7 @@ class _Routes:
     async def _let_in(
         self, request: web.Request, heading: Heading, answer: WithBody, guessed: Guessed | None
     ) -> Answer:
-        is_too_large = (request.content_length or 0) > self._bytes_max
-        caller = TOO_LARGE if is_too_large else self._tills.let_in(heading)
+        caller = TOO_LARGE if announces_more(request, self._bytes_max) else self._tills.let_in(heading)
         if isinstance(caller, Problem):
             return refuse(caller, heading.accept_language)
         body = await read_body(request, self._bytes_max, self._deadline_s)

@@ -20,7 +20,7 @@ from engine.gateway.ops_reports import ReportEndpoint
 from engine.gateway.ops_vouchers import OpsVouchersEndpoint
 from engine.gateway.parts import GatewayParts
 from engine.gateway.refusals import Problem, refuse
-from engine.gateway.requests import TOO_LARGE, expect_within, heading_of, read_body, response_of
+from engine.gateway.requests import TOO_LARGE, announces_more, expect_within, heading_of, read_body, response_of
 from engine.gateway.sending import Sender
 from engine.gateway.statements import StatementEndpoint
 from engine.ledger.voucher_acts import TRAIL_KINDS, Taking
@@ -55,7 +55,7 @@ class _Routes:
 
         async def handler(request: web.Request) -> web.Response:
             heading = heading_of(request)
-            is_too_large = (request.content_length or 0) > self._bytes_max
+            is_too_large = announces_more(request, self._bytes_max)
             wrong = TOO_LARGE if is_too_large else check(heading.content_type, heading.content_encoding)
             if wrong is not None:
                 return self._respond(request, refuse(wrong, heading.accept_language))

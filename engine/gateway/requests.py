@@ -88,9 +88,14 @@ def response_of(answer: Answer) -> web.Response:
     return response
 
 
+def announces_more(request: web.Request, bytes_max: int) -> bool:
+    """Whether its head says that more than so many bytes of body will come."""
+    return (request.content_length or 0) > bytes_max
+
+
 async def read_body(request: web.Request, bytes_max: int, deadline_s: float) -> bytes | Problem:
     """The body, within its bounds of size and time. It mostly came with the headers and waits for nothing."""
-    if (request.content_length or 0) > bytes_max:
+    if announces_more(request, bytes_max):
         return TOO_LARGE
     try:
         if request.content.is_eof():
@@ -121,7 +126,7 @@ def expect_within(bytes_max: int, sender: Sender) -> Callable[[web.Request], Awa
         return response_of(sender.complete("connection", heading, refuse(problem, heading.accept_language)))
 
     async def expect(request: web.Request) -> web.StreamResponse | None:
-        if (request.content_length or 0) > bytes_max:
+        if announces_more(request, bytes_max):
             return refused(request, TOO_LARGE)
         if request.headers["Expect"].lower() != "100-continue":
             return refused(request, _EXPECT)
