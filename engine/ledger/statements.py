@@ -78,7 +78,7 @@ async def read_sums(
 
     Each of `stores` belongs to the merchant at its place in `merchants`; None: all stores of these merchants.
     """
-    query = "\n".join((_SQL["moved_by_line" if by_line else "moved"], _SQL["sums"]))
+    query = _SQL["sums_by_line"] if by_line else _SQL["sums"]
     rows = await ledger.fetch(query, list(merchants), None if stores is None else list(stores), *days, rows_max)
     return SumsRead(unix_ms(rows[0]["now"]), tuple(_sums(row) for row in rows if row["day"] is not None))
 
